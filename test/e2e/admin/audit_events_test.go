@@ -18,16 +18,16 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// auditedAction is something that happens at a server, by the id of its request.
+// auditedAction is a request to a server, identified by the ID of the request.
 type auditedAction struct {
 	id   string
 	do   func(id string) kit.Response
 	want []string // action, outcome, client, name, factor and object of each event
 }
 
-// TestEachActionIsOneAuditEvent tests that each action that is recorded (ASVS 16.2) is done
-// once, and leads to one audit event with the time in UTC, the user, the client, the factor,
-// the outcome, the address, and the id of the request.
+// TestEachActionIsOneAuditEvent does each recorded action (ASVS 16.2) once. Each leads to one
+// audit event with the time in UTC, the user, the client, the factor, the outcome, the address,
+// and the ID of the request.
 func TestEachActionIsOneAuditEvent(t *testing.T) {
 	t.Parallel()
 	kit.EachEmptyDatabase(t, func(t *testing.T, url string) {
@@ -40,7 +40,7 @@ func TestEachActionIsOneAuditEvent(t *testing.T) {
 			}
 			m.AwaitMessages()
 		}
-		m.Server.Stop() // writes what is still in memory
+		m.Server.Stop() // writes the events that are still in memory
 		events := exportedEvents(m.OneServer, "--since", began.UTC().Format(time.RFC3339))
 		for _, d := range deeds {
 			checkEvents(m, t, d, events)
@@ -68,7 +68,7 @@ type exportedEvent struct {
 	MAC      string
 }
 
-// exportedEvents reads the audit events by the command.
+// exportedEvents reads the audit events with the command.
 func exportedEvents(a *kit.OneServer, args ...string) (events []exportedEvent) {
 	a.T.Helper()
 	lines := json.NewDecoder(strings.NewReader(a.Run(append([]string{"audit", "export"}, args...)...)))
@@ -101,13 +101,13 @@ func checkEvents(m *kit.ElasticPath, t *testing.T, d auditedAction, events []exp
 		got = append(got, e.summary())
 		at, err := time.Parse(time.RFC3339Nano, e.Time)
 		if err != nil || !strings.HasSuffix(e.Time, "Z") || time.Since(at).Abs() > 100*24*time.Hour {
-			t.Errorf("%s: time %q of %s", d.id, e.Time, e.Action)
+			t.Errorf("%s: got the time %q of %s", d.id, e.Time, e.Action)
 		}
 		if byWorker := strings.HasPrefix(e.Action, "message.") || strings.HasSuffix(e.Action, ".issued") || strings.HasSuffix(e.Action, ".retired") || strings.HasSuffix(e.Action, ".not_sent"); e.Source != "127.0.0.1" && !byWorker {
-			t.Errorf("%s: %s came from %q", d.id, e.Action, e.Source)
+			t.Errorf("%s: got %s from the source %q", d.id, e.Action, e.Source)
 		}
 		if e.Username != "" && e.User == "" || e.Seq == 0 || len(e.MAC) != 43 {
-			t.Errorf("%s: %+v", d.id, e)
+			t.Errorf("%s: got %+v", d.id, e)
 		}
 	}
 	slices.Sort(got)
@@ -117,7 +117,7 @@ func checkEvents(m *kit.ElasticPath, t *testing.T, d auditedAction, events []exp
 	}
 }
 
-// send sends a request under an id, in JSON with a token or as a form.
+// send sends a request with an ID, as JSON with a token or as a form.
 func send(m *kit.ElasticPath, id, bearer, method, path, body string) kit.Response {
 	media := "application/json"
 	if strings.HasPrefix(path, "/oauth/") {
@@ -134,8 +134,8 @@ func tokenRequest(m *kit.ElasticPath, id string, fields ...string) kit.Response 
 	return send(m, id, "", http.MethodPost, "/oauth/token", kit.EncodeForm(append(kit.ClientFields("front"), fields...)...))
 }
 
-// auditedActions lists what users and administrators do, in an order in which it can be
-// done.
+// auditedActions lists the actions of users and administrators, in an order in which they are
+// possible.
 func auditedActions(m *kit.ElasticPath) []auditedAction {
 	m.T.Helper()
 	hash, err := kit.PasswordHash()
@@ -185,7 +185,7 @@ func auditedActions(m *kit.ElasticPath) []auditedAction {
 			return tokenRequest(m, id, "grant_type", grants.GrantTokenExchange, "subject_token", access, "subject_token_type", grants.TokenTypeAccessToken)
 		}, []string{"token.exchanged|success|front|audrey||"}},
 		{"a-reused-refresh", func(id string) kit.Response {
-			m.Clock.Advance(time.Minute) // past the grace
+			m.Clock.Advance(time.Minute) // after the grace period
 			return tokenRequest(m, id, "grant_type", "refresh_token", "refresh_token", first)
 		}, []string{"refresh|reused token, family revoked|front|audrey||"}},
 		{"a-revocation", func(id string) kit.Response {
@@ -273,7 +273,7 @@ func auditedActions(m *kit.ElasticPath) []auditedAction {
 	return deeds
 }
 
-// checkEventsOfCommands looks for what the commands of the preparations wrote down.
+// checkEventsOfCommands checks the events of the commands that prepared the test.
 func checkEventsOfCommands(m *kit.ElasticPath, t *testing.T, events []exportedEvent) {
 	t.Helper()
 	document := filepath.Join(t.TempDir(), "document.yaml")
@@ -289,7 +289,7 @@ func checkEventsOfCommands(m *kit.ElasticPath, t *testing.T, events []exportedEv
 	} {
 		m.Run(args...)
 	}
-	// The clock of this server is ahead of the commands' clock, so their events are not the
+	// The clock of this server is ahead of that of the commands. So their events are not the
 	// last ones by time.
 	after := slices.DeleteFunc(exportedEvents(m.OneServer), func(e exportedEvent) bool { return e.Seq <= int64(len(events)) })
 	operator, err := user.Current()
@@ -297,7 +297,7 @@ func checkEventsOfCommands(m *kit.ElasticPath, t *testing.T, events []exportedEv
 	var got []string
 	for _, e := range after {
 		if e.Source != "cli" || e.Username != operator.Username || e.Outcome != "success" {
-			t.Errorf("by a command: %+v", e)
+			t.Errorf("by a command: got %+v", e)
 		}
 		object, _, _ := strings.Cut(e.Object, "/")
 		got = append(got, e.Action+" "+object)

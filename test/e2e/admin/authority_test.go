@@ -15,17 +15,17 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// escalation is a change that takes FullAccess, by whichever operation.
+// escalation is a change that needs FullAccess, by any operation.
 type escalation struct {
-	operation string // of the document
-	path      string // with the parameters of the operation filled in
+	operation string // name in the OpenAPI document
+	path      string // path with parameters
 	body      string
 	refusal   int  // default 403
-	unknown   bool // to FullAccess as well: admin users do not exist below /v2
+	unknown   bool // refused even with FullAccess: admin users do not exist below /v2
 }
 
-// grantsNothing are the writing operations by which nobody reaches the roles of
-// somebody else, with the reason. A new operation needs attempts or a reason.
+// grantsNothing are the writing operations that cannot give a caller the roles of others, with
+// the reason. A new operation needs attempts or a reason.
 func grantsNothing() map[string]string {
 	reasons := map[string]string{}
 	for reason, operations := range map[string]string{
@@ -54,11 +54,11 @@ func grantsNothing() map[string]string {
 	return reasons
 }
 
-// fullAccessRecords is a database with records of every kind that need FullAccess, and the
-// identifiers that the server gave some of them.
+// fullAccessRecords is a database with records of every type that need FullAccess, and the IDs
+// that the server assigned.
 type fullAccessRecords struct {
 	*kit.OrderCloud
-	secretOf                         map[string]string // a secret's ID by the client's
+	secretOf                         map[string]string // ID of a secret by the ID of its client
 	staffProfile, bossUID, bossLogin string
 	account, membership, annexed     string
 }
@@ -121,7 +121,7 @@ func newGuarded(t *testing.T, m *kit.OrderCloud) *fullAccessRecords {
 	return g
 }
 
-// makeMember makes a user with FullAccess in one account.
+// makeMember creates a user with FullAccess in one account.
 func (g *fullAccessRecords) makeMember(t *testing.T) {
 	t.Helper()
 	ann, _ := at(t, g.Do(t, 200, "GET", "/v2/account-members?filter=eq(email,ann@example.com)", nil), "data", "0", "id").(string)
@@ -142,8 +142,8 @@ func (g *fullAccessRecords) makeMember(t *testing.T) {
 	})
 }
 
-// attempts are changes of everything that takes FullAccess, in an order in which
-// somebody who may can make all of them.
+// attempts are changes of all records that need FullAccess, in an order in which a caller with
+// FullAccess can make all of them.
 func (g *fullAccessRecords) attempts() []escalation {
 	return slices.Concat(g.clientAttempts(), g.profileAttempts(), g.senderAttempts(), g.userAttempts(), g.membershipAttempts(), g.v2Attempts())
 }
@@ -253,7 +253,7 @@ func (g *fullAccessRecords) senderAttempts() []escalation {
 func (g *fullAccessRecords) userAttempts() []escalation {
 	const path = "/v1/adminusers"
 	return []escalation{
-		{operation: "adminusers.Create", path: path, body: `{"ID":"n1","Username":"n1"}`}, // every admin user has the role Vault
+		{operation: "adminusers.Create", path: path, body: `{"ID":"n1","Username":"n1"}`}, // every admin user gets the role Vault
 		{operation: "adminusers.Save", path: path + "/n2", body: `{"Username":"n2"}`},
 		{operation: "adminusers.Patch", path: path + "/boss", body: `{"Email":"mine@example.com"}`},
 		{operation: "adminusers.Patch", path: path + "/boss", body: `{"Username":"boss2"}`},
@@ -316,9 +316,9 @@ func (g *fullAccessRecords) v2Attempts() []escalation {
 	}
 }
 
-// TestOnlyFullAccessMakesFullAccessChanges tests that each documented role, and all roles
-// except FullAccess together, try each change that needs FullAccess, by each operation that
-// writes. All are refused and change nothing. FullAccess may make all of them.
+// TestOnlyFullAccessMakesFullAccessChanges tries each change that needs FullAccess, by each
+// writing operation, with each documented role and with all roles except FullAccess together.
+// All attempts must be refused and change nothing. FullAccess may make all of the changes.
 func TestOnlyFullAccessMakesFullAccessChanges(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		g := newGuarded(t, m)
@@ -339,7 +339,7 @@ func TestOnlyFullAccessMakesFullAccessChanges(t *testing.T) {
 		for _, a := range attempts {
 			o := writes[a.operation]
 			if o.method == "" {
-				t.Fatalf("no operation %s that writes", a.operation)
+				t.Fatalf("got no writing operation %s", a.operation)
 			}
 			for _, role := range o.roles {
 				g.tries(t, a, o.method, role, tokens[role])
@@ -372,8 +372,8 @@ func (g *fullAccessRecords) tries(t *testing.T, a escalation, method, who, token
 	}
 }
 
-// writes are the operations of the document that change something below /v1 and
-// /v2, by their IDs, but for those without a token.
+// writes returns the writing operations of the document below /v1 and /v2, by their IDs,
+// without those that need no token.
 func (g *fullAccessRecords) writes(t *testing.T) map[string]operation {
 	t.Helper()
 	all := map[string]operation{}
@@ -385,25 +385,24 @@ func (g *fullAccessRecords) writes(t *testing.T) map[string]operation {
 		}
 	}
 	if len(all) < 80 {
-		t.Errorf("only %d operations that write", len(all))
+		t.Errorf("got only %d writing operations", len(all))
 	}
 	return all
 }
 
-// classified demands of every operation that writes an attempt, or the reason why
-// there is none.
+// classified tests that every writing operation has an attempt or a reason why there is none.
 func (g *fullAccessRecords) classified(t *testing.T, writes map[string]operation, attempts []escalation) {
 	t.Helper()
 	reasons := grantsNothing()
 	for id := range writes {
 		tried := slices.ContainsFunc(attempts, func(a escalation) bool { return a.operation == id })
 		if tried == (reasons[id] != "") {
-			t.Errorf("operation %s: attempts %v, reason %q", id, tried, reasons[id])
+			t.Errorf("operation %s: got attempts %v, reason %q; want one of them", id, tried, reasons[id])
 		}
 	}
 }
 
-// state is what the attempts must not change.
+// state returns the records that the attempts must not change.
 func (g *fullAccessRecords) state(t *testing.T) map[string]string {
 	t.Helper()
 	seen := map[string]string{}
@@ -421,9 +420,9 @@ func (g *fullAccessRecords) state(t *testing.T) map[string]string {
 	return seen
 }
 
-// TestRaisedClientReportsItsSecrets tests that a client or sender with more roles cannot be
-// changed by an administrator who may not use them. When an administrator gives a client more
-// roles, the response and the audit event name the secrets that the client already has.
+// TestRaisedClientReportsItsSecrets tests that an administrator who may not use the roles of a
+// client or sender cannot change it. When an administrator gives a client more roles, the
+// response and the audit event name the secrets that the client already has.
 func TestRaisedClientReportsItsSecrets(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		g := newGuarded(t, m)
@@ -435,11 +434,11 @@ func TestRaisedClientReportsItsSecrets(t *testing.T) {
 		changed := m.DoAs(t, lesser, 200, "PATCH", "/v1/apiclients/robot", `{"ClientSecret":"`+plantedSecret+`-2","AccessTokenDuration":60}`)
 		mustName(t, changed, "AccessTokenDuration", "ClientSecret")
 		if notice := changed.Header.Get("Latchkey-Notice"); notice != "" {
-			t.Errorf("noticed %q", notice)
+			t.Errorf("got the notice %q, want none", notice)
 		}
 		same := m.DoAs(t, lesser, 200, "PATCH", "/v1/apiclients/robot", `{"ClientSecret":"`+plantedSecret+`-2"}`)
 		if same.Header.Get("Latchkey-Changed") != "" {
-			t.Errorf("nothing changed but %q", same.Header.Get("Latchkey-Changed"))
+			t.Errorf("got the changed members %q, want none", same.Header.Get("Latchkey-Changed"))
 		}
 
 		raised := m.Do(t, 200, "PATCH", "/v1/apiclients/robot", `{"DefaultContextUserName":"boss"}`)
@@ -448,7 +447,7 @@ func TestRaisedClientReportsItsSecrets(t *testing.T) {
 		for i := range 2 {
 			id, _ := at(t, secrets, "Items", []string{"0", "1"}[i], "ID").(string)
 			if notice := raised.Header.Get("Latchkey-Notice"); id == "" || !strings.Contains(notice, id) || !strings.Contains(notice, "FullAccess") {
-				t.Errorf("notice %q, want it to name FullAccess and secret %q", notice, id)
+				t.Errorf("got the notice %q, want it to name FullAccess and secret %q", notice, id)
 			}
 		}
 		for _, body := range []string{`{"DefaultContextUserName":null}`, `{"DefaultContextUserName":null,"ClientSecret":"x-` + plantedSecret + `"}`} {
@@ -472,20 +471,19 @@ func TestRaisedClientReportsItsSecrets(t *testing.T) {
 	})
 }
 
-// mustName holds an answer to the members that it says have changed; others may
-// be among them.
+// mustName expects an answer that lists these members as changed. It may list others too.
 func mustName(t *testing.T, a kit.Response, members ...string) {
 	t.Helper()
 	named := strings.Split(a.Header.Get("Latchkey-Changed"), ", ")
 	for _, member := range members {
 		if !slices.Contains(named, member) {
-			t.Errorf("changed %v, want %s among them", named, member)
+			t.Errorf("got the changed members %v, want %s among them", named, member)
 		}
 	}
 }
 
-// mustHearOfChange waits for an audit event about the object with the changed members,
-// exactly or at its beginning.
+// mustHearOfChange waits for an audit event about the object with the changed members, compared
+// exactly or by prefix.
 func mustHearOfChange(m *kit.OrderCloud, t *testing.T, object, action, changed string, exactly bool) {
 	t.Helper()
 	kit.Eventually(t, action+" of "+object+": "+changed, func() bool {
@@ -509,8 +507,8 @@ func mustHearOfChange(m *kit.OrderCloud, t *testing.T, object, action, changed s
 	})
 }
 
-// TestLesserRolesStillWork tests that administrators of each kind can do their work on records
-// without more roles than they have.
+// TestLesserRolesStillWork tests that administrators of each type can work on records without
+// more roles than their own.
 func TestLesserRolesStillWork(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		g := newGuarded(t, m)

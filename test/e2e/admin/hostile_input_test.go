@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestHostileInput tests that invalid input is answered by the documented refusal with the
-// path of each fault, and nothing is stored.
+// TestHostileInput tests that invalid input is answered with the documented refusal and the
+// path of each fault, and that nothing is stored.
 func TestHostileInput(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		m.CheckDocument(t)
@@ -96,15 +96,15 @@ func hostileEverywhere(m *kit.OrderCloud, t *testing.T) {
 	}
 }
 
-// harmlessText: what is syntax elsewhere is kept and shown to the letter, and no
-// browser takes it for anything.
+// harmlessText tests that text that is syntax elsewhere is stored and shown unchanged, and that
+// no browser interprets it.
 func harmlessText(m *kit.OrderCloud, t *testing.T) {
 	for i, text := range []string{`{{template "x"}}`, `<script>alert(1)</script>`, `${jndi:ldap://x}`, `'; DROP TABLE users; --`, `%s%n`, "ünïcödé 名前"} {
 		path := fmt.Sprint("/v1/buyers/text", i)
 		m.Do(t, 200, "PUT", path, map[string]string{"Name": text})
 		got := m.Do(t, 200, "GET", path, nil)
 		if got.Field("Name") != text || strings.Contains(got.Body, "<") || got.Header.Get("Content-Type") != "application/json;charset=UTF-8" {
-			t.Errorf("%q is shown as %s", text, got.Body)
+			t.Errorf("%q: got %s", text, got.Body)
 		}
 	}
 }

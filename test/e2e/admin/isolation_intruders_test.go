@@ -12,17 +12,17 @@ import (
 
 const accountTokenHeader = "EP-Account-Management-Authentication-Token"
 
-// outsider is somebody who has no business with what is alpha's.
+// outsider is a caller who must not reach the data of company alpha.
 type outsider struct {
 	name, token string
 	header      []string
 
-	stranger bool     // the token is none that opens anything: every answer is 401
-	may      []string // operations that are for such callers, and must not tell of alpha
-	skips    []string // those that are not asked
+	stranger bool     // the token is valid for no operation, so every answer is 401
+	may      []string // operations for such callers, which must not reveal data of alpha
+	skips    []string // operations that are not tried
 }
 
-// outsiders makes everybody who will try.
+// outsiders returns all callers that try.
 func (e *twoCompanies) outsiders(t *testing.T) []outsider {
 	t.Helper()
 	front := e.SendForm(e.First, "/oauth/access_token", "grant_type", "implicit", "client_id", "front").AccessToken(t)
@@ -52,8 +52,8 @@ func (e *twoCompanies) outsiders(t *testing.T) []outsider {
 	}
 }
 
-// withoutMembers are the operations that do not look at whose account token
-// comes along: they are the administrator's.
+// withoutMembers returns the operations that ignore the account token of a request, because
+// they are for administrators.
 func (e *twoCompanies) withoutMembers() (ids []string) {
 	members := []string{
 		"Accounts.List", "Accounts.Get", "AccountMembers.List", "AccountMembers.Get", "AccountMembers.ListMemberships", "AccountMemberships.List", "AccountMemberships.Get",
@@ -69,8 +69,8 @@ func (e *twoCompanies) withoutMembers() (ids []string) {
 	return ids
 }
 
-// actor returns an access token of a user, by the credentials of a client that
-// acts as it: nothing is to be hashed for that.
+// actor returns an access token of a user. A client that acts as the user gets it with its own
+// credentials, so that no hash is computed.
 func (e *twoCompanies) actor(t *testing.T, name, username string) string {
 	t.Helper()
 	e.Do(t, 201, "POST", "/v1/apiclients", map[string]any{
@@ -84,14 +84,14 @@ func (e *twoCompanies) actor(t *testing.T, name, username string) string {
 	return token
 }
 
-// acting returns an access token of the actor of that name.
+// acting returns an access token of the actor with that name.
 func (e *twoCompanies) acting(t *testing.T, username string, roles ...string) string {
 	t.Helper()
 	return e.SendForm(e.First, "/oauth/token", "grant_type", "client_credentials", "client_id", "as-"+username, "client_secret", kit.ClientSecret,
 		"scope", strings.Join(roles, " ")).AccessToken(t)
 }
 
-// wrongTokens are genuine, bob's, and no access tokens: a refresh token, a
+// wrongTokens returns genuine tokens of bob that are not access tokens: a refresh token, a
 // selection token and an account token.
 func (e *twoCompanies) wrongTokens(t *testing.T, front string) (refresh, selection, account string) {
 	t.Helper()
@@ -116,14 +116,14 @@ func (e *twoCompanies) wrongTokens(t *testing.T, front string) (refresh, selecti
 	return refresh, selection, account
 }
 
-// tryEverything tries every operation on what is alpha's.
+// tryEverything tries every operation on the data of alpha.
 func (e *twoCompanies) tryEverything(t *testing.T, i outsider) {
 	for _, o := range e.operations {
 		if o.open || slices.Contains(i.skips, o.id) {
 			continue
 		}
 		if i.token == e.AdminToken && slices.Contains(i.may, o.id) && !slices.Contains(memberOperations(), o.id) {
-			continue // the administrator's own business
+			continue // the operation is about the administrator itself
 		}
 		var body any
 		if o.method != http.MethodGet && o.method != http.MethodDelete {
@@ -134,7 +134,7 @@ func (e *twoCompanies) tryEverything(t *testing.T, i outsider) {
 		switch {
 		case i.stranger || got.Status == http.StatusUnauthorized:
 			if got.Status != http.StatusUnauthorized || !strings.HasPrefix(got.Header.Get("WWW-Authenticate"), `Bearer realm="latchkey"`) {
-				t.Errorf("%s: %d with challenge %q %s", what, got.Status, got.Header.Get("WWW-Authenticate"), got.Body)
+				t.Errorf("%s: got %d with the challenge %q %s, want 401", what, got.Status, got.Header.Get("WWW-Authenticate"), got.Body)
 			}
 		case slices.Contains(i.may, o.id) && got.Status < http.StatusInternalServerError:
 		case got.Status != http.StatusForbidden && got.Status != http.StatusNotFound:
@@ -146,8 +146,8 @@ func (e *twoCompanies) tryEverything(t *testing.T, i outsider) {
 	}
 }
 
-// everyRole: an administrator with every role but those of an operation is
-// refused, and may look with any one of them.
+// everyRole tests that an administrator with every role except those of an operation is
+// refused, and that each of those roles is enough to read.
 func (e *twoCompanies) everyRole(t *testing.T) {
 	all, tokens := e.documentedRoles(t), map[string]string{}
 	token := func(roles ...string) string {
@@ -175,6 +175,6 @@ func (e *twoCompanies) everyRole(t *testing.T) {
 		}
 	}
 	if guarded < 100 {
-		t.Errorf("only %d operations ask for a role", guarded)
+		t.Errorf("got only %d operations that need a role", guarded)
 	}
 }

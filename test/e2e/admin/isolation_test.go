@@ -18,34 +18,34 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// mark is in every name, address, secret and remark of company "alpha" and of
-// what belongs to it, and in no identifier.
+// mark is part of every name, address, secret and remark of company "alpha" and of its records.
+// It is not part of any ID.
 const mark = "zqmark"
 
-// openOperations are those that no user's token is asked for. One more is to be added
-// here on purpose.
+// openOperations are the operations that need no token of a user. A new one must be added here.
 func openOperations() []string {
 	return []string{
 		"OAuth.Token", "OAuth.Revoke", "OAuth.Introspect", "OAuth.Keys", "OAuth.WellKnownKeys", "OAuth.Cert", "OAuth.Metadata", "OAuth.OpenIDMetadata",
 		"OAuth.Push",
-		// These need a token of the authorization code grant, and show its own user; see TestJourney.
+		// These need a token of the authorization code grant and show its own user; see
+		// TestJourney.
 		"OAuth.Userinfo", "OAuth.UserinfoByPost",
-		// These look for tokens of their own kind; see TestClientRegistration.
+		// These need tokens of their own type; see TestClientRegistration.
 		"OAuth.Register", "OAuth.Registration", "OAuth.ReplaceRegistration", "OAuth.DeleteRegistration",
 		"AccessTokens.Create",
 		"password.SendOneTimePassword", "password.SendVerificationCode", "password.ResetByVerificationCode", "username.Retrieve",
 	}
 }
 
-// ownOperations are those of whoever calls, which is nobody's business else.
+// ownOperations are operations on the data of the caller itself.
 func ownOperations() []string {
 	return []string{
 		"me.Get", "me.Save", "me.Patch", "me.ResetPassword", "me.RevokeTokens", "me.ListSessions", "me.EndSession", "me.EndOtherSessions",
 	}
 }
 
-// storefrontOperations are those for everybody with an access token: what a
-// shop needs before anybody has signed in.
+// storefrontOperations are for every caller with an access token. A shop needs them before its
+// user has signed in.
 func storefrontOperations() []string {
 	return []string{
 		"AccountAuthenticationSettings.Get", "AuthenticationRealms.List", "AuthenticationRealms.Get", "PasswordProfiles.List", "PasswordProfiles.Get",
@@ -54,23 +54,23 @@ func storefrontOperations() []string {
 	}
 }
 
-// memberOperations are lists that show an account member what is its own.
+// memberOperations are lists that show an account member its own records.
 func memberOperations() []string {
 	return []string{"Accounts.List", "AccountMembers.List", "AccountTags.List"}
 }
 
-// operation is one that the document tells, with the path of what is alpha's.
+// operation is an operation of the document, with the path of a record of alpha.
 type operation struct {
 	id, method, path string
-	roles            []string // one of which opens it
+	roles            []string // one of these roles is enough
 	open             bool
 }
 
-// twoCompanies is a database with two companies that have nothing in common.
+// twoCompanies is a database with two companies that have no common records.
 type twoCompanies struct {
 	*kit.OrderCloud
 	operations []operation
-	ids        map[string]string // of alpha's things, by the path's parameter
+	ids        map[string]string // IDs of alpha's records, by the parameter of the path
 }
 
 func TestIsolation(t *testing.T) {
@@ -92,7 +92,7 @@ func TestIsolation(t *testing.T) {
 	})
 }
 
-// settle makes the two companies.
+// settle creates the two companies.
 func (e *twoCompanies) settle(t *testing.T) {
 	t.Helper()
 	roles := slices.Concat([]string{"MeAdmin", "PasswordReset"}, e.documentedRoles(t))
@@ -129,7 +129,7 @@ func (e *twoCompanies) settle(t *testing.T) {
 	e.furnish(t)
 }
 
-// furnish makes what the paths of the document name, for company alpha.
+// furnish creates the records of company alpha that the paths of the document name.
 func (e *twoCompanies) furnish(t *testing.T) {
 	t.Helper()
 	e.Do(t, 201, "POST", "/v1/apiclients", `{"ID":"desk","AppName":"`+mark+`","AllowSeller":true,"AllowAnyBuyer":true,"ClientSecret":"`+mark+`-`+kit.ClientSecret+`","xp":{"note":"`+mark+`"}}`)
@@ -174,7 +174,7 @@ func (e *twoCompanies) furnish(t *testing.T) {
 	}
 }
 
-// signInAtBrowser lets a user of alpha have a session.
+// signInAtBrowser creates a session of a user of alpha.
 func (e *twoCompanies) signInAtBrowser() {
 	e.WithApp(func(ctx context.Context, a *server.App) error {
 		p, err := a.Store.Principal(ctx, storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: otp.NormalizeUsername(mark + "-alan")})
@@ -196,7 +196,7 @@ func (e *twoCompanies) signInAtBrowser() {
 	})
 }
 
-// at returns what stands at a path of an answer; nil: nothing.
+// at returns the value at a path of an answer, or nil.
 func at(t *testing.T, a kit.Response, path ...string) any {
 	t.Helper()
 	var v any
@@ -218,17 +218,17 @@ func at(t *testing.T, a kit.Response, path ...string) any {
 	return v
 }
 
-// note keeps an identifier out of an answer.
+// note stores an ID of an answer.
 func (e *twoCompanies) note(t *testing.T, a kit.Response, parameter string, path ...string) {
 	t.Helper()
 	id, ok := at(t, a, path...).(string)
 	if !ok {
-		t.Fatalf("no %v in %s", path, a.Body)
+		t.Fatalf("got no %v in %s", path, a.Body)
 	}
 	e.ids[parameter] = id
 }
 
-// document is the part of the document that the sweep is made of.
+// document is the part of the OpenAPI document that the test uses.
 type document struct {
 	Paths map[string]map[string]struct {
 		OperationID string   `json:"operationId"`
@@ -257,8 +257,8 @@ func (e *twoCompanies) documentedRoles(t *testing.T) (roles []string) {
 	return slices.Compact(roles)
 }
 
-// survey reads the operations out of the document. An administrator must find
-// what is alpha's at all of the paths, or a refusal would prove nothing.
+// survey reads the operations from the document. An administrator must find a record of alpha
+// at each path. Otherwise a refusal would prove nothing.
 func (e *twoCompanies) survey(t *testing.T) {
 	t.Helper()
 	var open []string
@@ -282,7 +282,7 @@ func (e *twoCompanies) survey(t *testing.T) {
 	}
 	slices.SortFunc(e.operations, func(a, b operation) int { return strings.Compare(a.path+a.method, b.path+b.method) })
 	if len(e.operations) < 140 {
-		t.Errorf("only %d operations", len(e.operations))
+		t.Errorf("got only %d operations", len(e.operations))
 	}
 	for _, o := range e.operations {
 		if o.method == http.MethodGet && !o.open && !slices.Contains(ownOperations(), o.id) {
@@ -291,7 +291,7 @@ func (e *twoCompanies) survey(t *testing.T) {
 	}
 }
 
-// pathOf puts alpha's identifiers into a path.
+// pathOf replaces the parameters of a path by alpha's IDs.
 func (e *twoCompanies) pathOf(t *testing.T, path string) string {
 	t.Helper()
 	user := "alan"
@@ -309,7 +309,7 @@ func (e *twoCompanies) pathOf(t *testing.T, path string) string {
 		case name == "userID":
 			parts[i] = user
 		case e.ids[name] == "":
-			t.Fatalf("%s: alpha has no %s", path, name)
+			t.Fatalf("%s: got no %s of alpha", path, name)
 		default:
 			parts[i] = e.ids[name]
 		}
@@ -317,8 +317,8 @@ func (e *twoCompanies) pathOf(t *testing.T, path string) string {
 	return strings.Join(parts, "/")
 }
 
-// everything is what an administrator sees, but for what tells of the tests
-// themselves.
+// everything returns all lists as an administrator sees them, without the records that the
+// tests cause themselves.
 func (e *twoCompanies) everything(t *testing.T) map[string]string {
 	t.Helper()
 	seen := map[string]string{}

@@ -7,8 +7,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestLenientRequests tests that the tools of OrderCloud send query parameters and members of
-// other resources. OrderCloud ignores these, and so does /v1.
+// TestLenientRequests sends query parameters and members of other resources, as the tools of
+// OrderCloud do. OrderCloud ignores these, and /v1 must do so too.
 func TestLenientRequests(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		t.Run("bodies", func(t *testing.T) { unknownMembers(m, t) })
@@ -89,7 +89,8 @@ func assignmentLists(m *kit.OrderCloud, t *testing.T) {
 			}
 		}
 	}
-	// What an assignment does not know might say whom it is for.
+	// An unknown member of an assignment could say for whom the assignment is. So it is
+	// refused.
 	for path, bodies := range map[string][]string{
 		"/v1/securityprofiles/assignments": {`{"SecurityProfileID":"p","Buyer":"acme"}`, `{"SecurityProfileID":"p","BuyerID":"acme","User":"jane"}`},
 		"/v1/messagesenders/assignments":   {`{"MessageSenderID":"hook","Company":"acme"}`},

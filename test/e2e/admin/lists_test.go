@@ -16,7 +16,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// crowd is how many users the lists have.
+// crowd is the number of users in the lists.
 const crowd = 2000
 
 func TestLists(t *testing.T) {
@@ -39,7 +39,7 @@ func TestLists(t *testing.T) {
 	})
 }
 
-// populate makes the users of buyer "acme" past the server.
+// populate adds the users of buyer "acme" directly to the store.
 func populate(m *kit.OrderCloud, t *testing.T) {
 	t.Helper()
 	m.WithApp(func(ctx context.Context, a *server.App) error {
@@ -72,7 +72,7 @@ func member(m *kit.OrderCloud, ctx context.Context, a *server.App, accountUID st
 	return err
 }
 
-// pageOfUsers is a page as the API shows it.
+// pageOfUsers is a page as the API returns it.
 type pageOfUsers struct {
 	Meta struct {
 		Page, PageSize, TotalCount, TotalPages int
@@ -85,7 +85,7 @@ type pageOfUsers struct {
 	}
 }
 
-// list asks for a page of acme's users.
+// list requests a page of acme's users.
 func list(m *kit.OrderCloud, t *testing.T, query string) (page pageOfUsers) {
 	t.Helper()
 	got := m.Do(t, 200, "GET", "/v1/buyers/acme/users?"+query, nil)
@@ -102,7 +102,7 @@ func (l pageOfUsers) ids() (ids []string) {
 	return ids
 }
 
-// pageKeys walks through lists by NextPageKey, as the vendor's SDKs do.
+// pageKeys reads lists by NextPageKey, as the vendor's SDKs do.
 func pageKeys(m *kit.OrderCloud, t *testing.T) {
 	for _, query := range []string{
 		"pageSize=100", "pageSize=99&sortBy=!ID", "pageSize=100&sortBy=LastName,!FirstName", "pageSize=100&sortBy=!Username",
@@ -112,7 +112,7 @@ func pageKeys(m *kit.OrderCloud, t *testing.T) {
 		for next := query; next != ""; {
 			page := list(m, t, next)
 			if from := page.Meta.ItemRange[0]; from != len(seen)+1 || page.Meta.Page != len(seen)/page.Meta.PageSize+1 {
-				t.Fatalf("%s: %+v after %d users", query, page.Meta, len(seen))
+				t.Fatalf("%s: got %+v after %d users", query, page.Meta, len(seen))
 			}
 			for _, id := range page.ids() {
 				seen[id] = true
@@ -123,7 +123,7 @@ func pageKeys(m *kit.OrderCloud, t *testing.T) {
 			}
 		}
 		if len(seen) != last.Meta.TotalCount || last.Meta.ItemRange[1] != len(seen) {
-			t.Errorf("%s: %d users, the last page is %+v", query, len(seen), last.Meta)
+			t.Errorf("%s: got %d users and the last page %+v", query, len(seen), last.Meta)
 		}
 	}
 	key := *list(m, t, "sortBy=ID").Meta.NextPageKey
@@ -142,7 +142,7 @@ func pageKeys(m *kit.OrderCloud, t *testing.T) {
 		m.Do(t, 400, "GET", "/v1/"+other+"?pageKey="+key, nil)
 	}
 	if got := list(m, t, "sortBy=ID&pageSize=100&pageKey="+key); len(got.Items) != 100 || got.Items[0].ID != "u0020" {
-		t.Errorf("with another page size: %+v", got.Meta)
+		t.Errorf("with another page size: got %+v", got.Meta)
 	}
 }
 
@@ -163,24 +163,24 @@ func pages(m *kit.OrderCloud, t *testing.T) {
 		got := list(m, t, tt.query)
 		ids := got.ids()
 		if len(ids) == 0 {
-			t.Errorf("%s: an empty page", tt.query)
+			t.Errorf("%s: got an empty page", tt.query)
 			continue
 		}
 		want := pageOfUsers{}
 		want.Meta.Page, want.Meta.PageSize, want.Meta.TotalCount = tt.page, tt.size, crowd
 		want.Meta.TotalPages, want.Meta.ItemRange = (crowd+tt.size-1)/tt.size, [2]int{tt.from, tt.from + len(ids) - 1}
 		if last := tt.from+len(ids) > crowd; last != (got.Meta.NextPageKey == nil) {
-			t.Errorf("%s: NextPageKey %v", tt.query, got.Meta.NextPageKey)
+			t.Errorf("%s: got NextPageKey %v", tt.query, got.Meta.NextPageKey)
 		}
 		want.Meta.NextPageKey = got.Meta.NextPageKey
 		if diff := cmp.Diff(want.Meta, got.Meta); diff != "" || ids[0] != tt.ids[0] || ids[len(ids)-1] != tt.ids[1] {
-			t.Errorf("%s: %v\n%s", tt.query, ids, diff)
+			t.Errorf("%s: got %v, meta (-want +got):\n%s", tt.query, ids, diff)
 		}
 	}
 	if got := list(m, t, "page=21&pageSize=100"); len(got.Items) != 0 || got.Meta.TotalCount != crowd || got.Meta.ItemRange != [2]int{} {
-		t.Errorf("behind the last page: %+v", got)
+		t.Errorf("after the last page: got %+v", got)
 	}
-	// Sorted by what many have in common, every page still has its own.
+	// Sorted by a value that many users share, every page still has its own users.
 	seen := map[string]int{}
 	for page := 1; page <= crowd/100; page++ {
 		for _, id := range list(m, t, fmt.Sprintf("sortBy=LastName&pageSize=100&page=%d", page)).ids() {
@@ -208,7 +208,7 @@ func filters(m *kit.OrderCloud, t *testing.T) {
 		}
 	}
 	if got := list(m, t, "xp.number=17").ids(); !slices.Equal(got, []string{"u0017"}) {
-		t.Errorf("by a number: %v", got)
+		t.Errorf("by a number: got %v", got)
 	}
 }
 
@@ -239,7 +239,7 @@ func listRefusals(m *kit.OrderCloud, t *testing.T) {
 	for _, injected := range []string{"ID=x' OR '1'='1", "ID=x%25", "sortBy=ID;DROP TABLE users", "xp.a'b=1", `xp.a"b=1`, "xp.$.number=1", "xp.number[0]=1", "search=%25", "search=_"} {
 		got := m.Send(m.First, m.AdminToken, "GET", "/v1/buyers/acme/users?"+strings.ReplaceAll(injected, " ", "%20"), nil)
 		if got.Status == 200 && !strings.Contains(got.Body, `"TotalCount":0,`) || got.Status >= 500 {
-			t.Errorf("%s: %d %.300s", injected, got.Status, got.Body)
+			t.Errorf("%s: got %d %.300s", injected, got.Status, got.Body)
 		}
 	}
 	m.Send(m.First, m.AdminToken, "GET", "/v1/buyers/nobody/users", nil).MustRefuseV1(t, 404, kit.NotFoundBody("Buyer", "nobody"))
@@ -250,7 +250,7 @@ func entityTags(m *kit.OrderCloud, t *testing.T) {
 	first := m.Do(t, 200, "GET", path, nil).Header.Get("ETag")
 	second := m.Do(t, 200, "PATCH", path, `{"Phone":"1"}`, "If-Match", first).Header.Get("ETag")
 	if first == second {
-		t.Fatalf("the tag stayed %s", first)
+		t.Fatalf("got the same tag %s, want a new one", first)
 	}
 	for method, body := range map[string]any{"PATCH": `{"Phone":"2"}`, "PUT": `{"Username":"user-u0001"}`, "DELETE": nil} {
 		for _, n := range []*kit.Server{m.First, m.Second} {
@@ -267,15 +267,15 @@ func entityTags(m *kit.OrderCloud, t *testing.T) {
 		t.Errorf("after the refused requests: got %s %s", got.Header.Get("ETag"), got.Body)
 	}
 	m.Do(t, 200, "PATCH", path, `{"Phone":"3"}`, "If-Match", "*")
-	third := m.Do(t, 200, "PATCH", path, `{"Username":"renamed-u0001"}`).Header.Get("ETag") // another record, and still the user's tag
+	third := m.Do(t, 200, "PATCH", path, `{"Username":"renamed-u0001"}`).Header.Get("ETag") // the username is in another record, and still changes the tag of the user
 	if third == second {
-		t.Error("the tag does not stand for the login")
+		t.Error("got the same tag after a change of the login, want a new one")
 	}
 	m.Do(t, 204, "DELETE", path, nil, "If-Match", third)
 }
 
-// lostUpdates: two administrators change one object over two servers, a member
-// at a time. Nobody's change is lost, nor refused.
+// lostUpdates changes objects by two administrators over two servers, one member at a time. No
+// change may be lost or refused.
 func lostUpdates(m *kit.OrderCloud, t *testing.T) {
 	const writers = 30
 	other := m.First.ClientCredentials(m.Operator.ID, m.Operator.Secret).AccessToken(t)
@@ -291,11 +291,11 @@ func lostUpdates(m *kit.OrderCloud, t *testing.T) {
 		kept, _ := at(t, m.Do(t, 200, "GET", path, nil), "xp").(map[string]any)
 		for i := range writers {
 			if kept[fmt.Sprint("writer", i)] != float64(i) {
-				t.Errorf("%s: what writer %d wrote is lost: %v", path, i, kept)
+				t.Errorf("%s: the change of writer %d was lost: got %v", path, i, kept)
 			}
 		}
 	}
-	// Of those who demand the version that they have seen, one succeeds.
+	// One of the requests that demand the same version succeeds.
 	tag := m.Do(t, 200, "GET", "/v1/securityprofiles/shared", nil).Header.Get("ETag")
 	answers := kit.Concurrently(writers, func(i int) kit.Response {
 		return m.Send([]*kit.Server{m.First, m.Second}[i%2], m.AdminToken, "PUT", "/v1/securityprofiles/shared", fmt.Sprintf(`{"Name":"Writer %d"}`, i), "If-Match", tag)
@@ -305,7 +305,7 @@ func lostUpdates(m *kit.OrderCloud, t *testing.T) {
 	}
 }
 
-// oneID: of those who create an object of one ID, one does.
+// oneID tests that one of many requests that create an object with the same ID succeeds.
 func oneID(m *kit.OrderCloud, t *testing.T) {
 	const tries = 12
 	for path, body := range map[string]string{
@@ -324,9 +324,9 @@ func oneID(m *kit.OrderCloud, t *testing.T) {
 				return m.Send([]*kit.Server{m.First, m.Second}[i%2], m.AdminToken, method, to, text)
 			})
 			if diff := cmp.Diff(want, kit.CountStatuses(answers)); diff != "" {
-				t.Errorf("%s %s: %s\n%s", method, to, diff, answers[0].Body)
+				t.Errorf("%s %s (-want +got):\n%s\n%s", method, to, diff, answers[0].Body)
 			}
-			// A server may answer from its memory until it hears of a change elsewhere.
+			// A server may answer from its cache until it learns of a change elsewhere.
 			kit.Eventually(t, to+" shows the new object", func() bool {
 				return m.Send(m.First, m.AdminToken, "GET", path+"/"+id, nil).Status == http.StatusOK
 			})
@@ -334,8 +334,8 @@ func oneID(m *kit.OrderCloud, t *testing.T) {
 	}
 }
 
-// oneName: of those who create users of one name, one does, and nothing is left
-// of the others.
+// oneName tests that one of many requests that create users with the same name succeeds, and
+// that the others leave no records.
 func oneName(m *kit.OrderCloud, t *testing.T) {
 	const tries = 12
 	m.Do(t, 201, "POST", "/v1/buyers", `{"ID":"small","Name":"Small"}`)
@@ -354,7 +354,7 @@ func oneName(m *kit.OrderCloud, t *testing.T) {
 	}
 }
 
-// nothingByHalves: a request that is refused has changed nothing.
+// nothingByHalves tests that a refused request has changed nothing.
 func nothingByHalves(m *kit.OrderCloud, t *testing.T) {
 	m.Do(t, 404, "POST", "/v1/apiclients", `{"ID":"half","AppName":"Half","ClientSecret":"half-secret-half-secret","DefaultContextUserName":"nobody"}`)
 	m.Do(t, 404, "GET", "/v1/apiclients/half", nil)
@@ -369,6 +369,6 @@ func nothingByHalves(m *kit.OrderCloud, t *testing.T) {
 	m.Do(t, 409, "PATCH", path, `{"Phone":"1","ID":"u0003"}`)
 	after := m.Do(t, 200, "GET", path, nil)
 	if after.Body != before.Body || after.Header.Get("ETag") != before.Header.Get("ETag") {
-		t.Errorf("before %s, after %s", before.Body, after.Body)
+		t.Errorf("got a change: before %s, after %s", before.Body, after.Body)
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // TestDocumentIsComplete tests that the OpenAPI document contains every route of the server,
-// and the server serves every operation of the document.
+// and that the server serves every operation of the document.
 func TestDocumentIsComplete(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		var documented, served []string
@@ -29,7 +29,7 @@ func TestDocumentIsComplete(t *testing.T) {
 			case slices.Contains(kit.UnlistedPatterns(), pattern):
 			case strings.Contains(pattern, " "):
 				served = append(served, pattern)
-			default: // a handler that looks at the method itself
+			default: // a handler that checks the method itself
 				served = append(served, methods(m, t, pattern)...)
 			}
 		}
@@ -41,7 +41,7 @@ func TestDocumentIsComplete(t *testing.T) {
 	})
 }
 
-// methods are those that a path is served for.
+// methods returns the methods for which a path is served.
 func methods(m *kit.OrderCloud, t *testing.T, path string) (served []string) {
 	t.Helper()
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
@@ -53,8 +53,8 @@ func methods(m *kit.OrderCloud, t *testing.T, path string) (served []string) {
 	return served
 }
 
-// patterns are those of the router of a server. net/http does
-// not tell them, so they are read from its index.
+// patterns returns the patterns of the router of a server. net/http does not export them, so
+// they are read from its index.
 func patterns(m *kit.OrderCloud, t *testing.T) (patterns []string) {
 	t.Helper()
 	m.WithApp(func(ctx context.Context, a *server.App) error {

@@ -16,7 +16,8 @@ const (
 		`"Errors":[{"ErrorCode":"Auth.ClientNotActive","Message":"Client ID is not active.","Data":null}]}`
 )
 
-// newSecret makes a secret of the client "desk" and returns what was shown.
+// newSecret creates a secret of the client "desk" and returns the ID and the value of the
+// answer.
 func (j *orderCloudJourney) newSecret(t *testing.T, body string) (id, value string) {
 	t.Helper()
 	got := j.Do(t, 201, "POST", "/v1/apiclients/desk/secrets", body)
@@ -34,7 +35,7 @@ func (j *orderCloudJourney) elevated(n *kit.Server, secret string) kit.Response 
 
 func (j *orderCloudJourney) secrets(t *testing.T) {
 	j.Do(t, 201, "POST", "/v1/apiclients", `{"ID":"desk","AppName":"Desk","AccessTokenDuration":10,"AllowAnyBuyer":true}`)
-	j.SignIn(j.Second, "desk", "ted", kit.TedPassword).AccessToken(t) // still public
+	j.SignIn(j.Second, "desk", "ted", kit.TedPassword).AccessToken(t) // the client is still public
 	first, value := j.newSecret(t, `{"Name":"first"}`)
 	j.OnBothServers(t, "it wants a secret", func(n *kit.Server) bool { return j.SignIn(n, "desk", "ted", kit.TedPassword).Body == wireNoClient })
 	kit.MustRefuse(t, "with a wrong one", j.elevated(j.Second, "wrong"), wireNoClient)
@@ -68,7 +69,7 @@ func (j *orderCloudJourney) secrets(t *testing.T) {
 	j.deskSecret = value
 }
 
-// desk asks for a token of the client "desk" by its own credentials.
+// desk requests a token of the client "desk" with its own credentials.
 func (j *orderCloudJourney) desk(n *kit.Server, more ...string) kit.Response {
 	return j.SendForm(n, "/oauth/token", append([]string{"grant_type", "client_credentials", "client_id", "desk", "client_secret", j.deskSecret}, more...)...)
 }
@@ -81,7 +82,7 @@ func (j *orderCloudJourney) clientCredentials(t *testing.T) {
 	got := j.desk(j.First)
 	got.MustEqualJSON(t, `{"token_type":"bearer","expires_in":599,"scope":"Shopper"}`, "access_token")
 	if me := j.DoAs(t, got.AccessToken(t), 200, "GET", "/v1/me", nil); me.Field("Username") != "ted" {
-		t.Errorf("acts as %s", me.Body)
+		t.Errorf("got a token of %s, want ted", me.Body)
 	}
 	j.Do(t, 200, "PATCH", "/v1/apiclients/desk", `{"MinimumRequiredRoles":["OrderAdmin"]}`)
 	j.elevated(j.First, j.deskSecret).MustRefuse(t, 400, kit.RolesMissing)
@@ -97,13 +98,13 @@ func (j *orderCloudJourney) anonymous(t *testing.T) {
 	got.MustEqualJSON(t, `{"token_type":"bearer","expires_in":604799}`, "access_token")
 	token := got.AccessToken(t)
 	if me := j.DoAs(t, token, 200, "GET", "/v1/me", nil); me.Field("Username") != "tess" {
-		t.Errorf("shops as %s", me.Body)
+		t.Errorf("got a token of %s, want tess", me.Body)
 	}
 	j.Send(j.First, token, "DELETE", "/v1/me/tokens", nil).MustRefuseV1(t, 403,
 		kit.ErrorBody("Auth.AnonymousUser", "The user that everybody may be can only be changed by an administrator.", "null"))
 }
 
-// deactivation ends every token of a client, whoever it stands for.
+// deactivation tests that every token of a client ends, for each user.
 func (j *orderCloudJourney) deactivation(t *testing.T) {
 	id := j.Do(t, 201, "POST", "/v1/apiclients", `{"AppName":"Brief","AllowAnyBuyer":true,"RefreshTokenDuration":60,"DefaultContextUserName":"ted"}`).Field("ID")
 	session := j.SignIn(j.Second, id, "ted", kit.TedPassword)

@@ -13,8 +13,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestOrderCloud tests that an administrator sets up a marketplace through two servers, from
-// the first buyer on, and its shoppers use it. All requests and responses match the OpenAPI
+// TestOrderCloud lets an administrator set up a marketplace through two servers, from the first
+// buyer on, and lets shoppers use it. All requests and responses must match the OpenAPI
 // document.
 func TestOrderCloud(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
@@ -27,14 +27,14 @@ func TestOrderCloud(t *testing.T) {
 type orderCloudJourney struct {
 	*kit.OrderCloud
 	shop string // API client of shoppers
-	till string // one that takes codes only, so that a wrong guess costs little
+	till string // API client that accepts only codes, so that a wrong guess costs little
 
-	deskSecret string // of a confidential client
+	deskSecret string // secret of a confidential client
 }
 
 func newJourney(m *kit.OrderCloud) *orderCloudJourney { return &orderCloudJourney{OrderCloud: m} }
 
-// walk goes every step; each builds on those before.
+// walk does every step. Each step builds on the previous ones.
 func (j *orderCloudJourney) walk(t *testing.T) {
 	for _, step := range []struct {
 		name string
@@ -73,7 +73,7 @@ func (j *orderCloudJourney) companies(t *testing.T) {
 	made := j.Do(t, 201, "POST", "/v1/buyers", `{"ID":"acme","Name":"Acme","Active":true,"xp":{"tier":{"level":"gold","since":2001}}}`)
 	made.MustEqualJSON(t, `{"ID":"acme","Name":"Acme","Active":true,"DefaultCatalogID":null,"xp":{"tier":{"level":"gold","since":2001}}}`, "DateCreated")
 	if tag := made.Header.Get("ETag"); tag != `"1"` {
-		t.Errorf("ETag %s", tag)
+		t.Errorf("got ETag %s", tag)
 	}
 	j.Send(j.Second, j.AdminToken, "POST", "/v1/buyers", `{"ID":"acme","Name":"Again"}`).
 		MustRefuseV1(t, 409, kit.ErrorBody("IdExists", "Object already exists.", kit.ObjectData("Buyer", "acme")))
@@ -81,7 +81,7 @@ func (j *orderCloudJourney) companies(t *testing.T) {
 	patched := j.Send(j.Second, j.AdminToken, "PATCH", "/v1/buyers/acme", `{"xp":{"tier":{"level":"silver"}}}`)
 	patched.MustEqualJSON(t, `{"ID":"acme","Name":"Acme","Active":true,"DefaultCatalogID":null,"xp":{"tier":{"level":"silver","since":2001}}}`, "DateCreated")
 	if got := j.Do(t, 200, "GET", "/v1/buyers/acme", nil); got.Body != patched.Body || got.Header.Get("ETag") != `"2"` {
-		t.Errorf("%s %s, want %s", got.Header.Get("ETag"), got.Body, patched.Body)
+		t.Errorf("got %s %s, want %s", got.Header.Get("ETag"), got.Body, patched.Body)
 	}
 	j.Do(t, 200, "PUT", "/v1/buyers/globex", `{"Name":"Globex"}`).
 		MustEqualJSON(t, `{"ID":"globex","Name":"Globex","Active":true,"DefaultCatalogID":null,"xp":null}`, "DateCreated")
@@ -105,7 +105,7 @@ func (j *orderCloudJourney) roles(t *testing.T) {
 		`{"Items":[{"SecurityProfileID":"shopper","BuyerID":"acme","SupplierID":null,"UserID":null,"UserGroupID":null}]}`, "Meta")
 }
 
-// shownUser is how the API shows a user of acme.
+// shownUser is a user of acme as the API returns it.
 func shownUser(id, username, email, roles string) string {
 	return fmt.Sprintf(`{"ID":%q,"Username":%q,"FirstName":"T","LastName":"Ed","Email":%q,"Phone":null,"TermsAccepted":null,"Active":true,"xp":null,
 		"CompanyID":"acme","AvailableRoles":%s,"Locale":null,"LastActive":null,"PasswordLastSetDate":null,"FailedLoginAttempts":0}`, id, username, email, roles)
@@ -114,7 +114,7 @@ func shownUser(id, username, email, roles string) string {
 func (j *orderCloudJourney) people(t *testing.T) {
 	weak := j.Send(j.First, j.AdminToken, "POST", "/v1/buyers/acme/users", `{"ID":"ted","Username":"ted","Password":"Short7a","FirstName":"T","LastName":"Ed","Email":"ted@example.com"}`)
 	weak.MustRefuseV1(t, 400, wireInsecure)
-	j.Do(t, 404, "GET", "/v1/buyers/acme/users/ted", nil) // nothing of it was kept
+	j.Do(t, 404, "GET", "/v1/buyers/acme/users/ted", nil) // the refused user was not stored
 	j.Do(t, 201, "POST", "/v1/buyers/acme/users",
 		`{"ID":"ted","Username":"ted","Password":"`+kit.TedPassword+`","FirstName":"T","LastName":"Ed","Email":"ted@example.com","Active":true}`)
 	j.Do(t, 201, "POST", "/v1/buyers/acme/users", `{"ID":"tess","Username":"tess","FirstName":"T","LastName":"Ed","Email":"tess@example.com","Active":true}`).
@@ -134,7 +134,7 @@ func (j *orderCloudJourney) people(t *testing.T) {
 	j.Do(t, 201, "POST", "/v1/buyers/acme/users", `{"ID":"gone","Username":"gone","Email":"gone@example.com","Active":false}`)
 }
 
-// wireInsecure refuses a password of one whom the profile "shopper" binds.
+// wireInsecure is the refusal of a password that breaks the rules of the profile "shopper".
 const wireInsecure = `{"Errors":[{"ErrorCode":"PasswordReset.InsecurePassword","Message":"Password does not meet security requirements.",` +
 	`"Data":{"MinimumCharacterCount":12,"UpperCaseRequired":false,"LowerCaseRequired":false,"SpecialCharacterRequired":false,"NumericRequired":true,"MaxConsecutiveDupeChars":null}}]}`
 
@@ -142,7 +142,7 @@ func (j *orderCloudJourney) clients(t *testing.T) {
 	made := j.Do(t, 201, "POST", "/v1/apiclients", `{"AppName":"Shop","Active":true,"AccessTokenDuration":10,"RefreshTokenDuration":1440}`)
 	j.shop = made.Field("ID")
 	if !regexp.MustCompile(`^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$`).MatchString(j.shop) {
-		t.Errorf("ID %q is no GUID", j.shop)
+		t.Errorf("got the ID %q, want a GUID", j.shop)
 	}
 	made.MustEqualJSON(t, `{"ClientSecret":null,"AccessTokenDuration":10,"Active":true,"AppName":"Shop","RefreshTokenDuration":1440,"AnonymousTokenDuration":10080,
 		"DefaultContextUserName":null,"xp":null,"AllowAnyBuyer":false,"AllowAnySupplier":false,"AllowSeller":false,"IsAnonBuyer":false,
@@ -186,7 +186,7 @@ func (j *orderCloudJourney) senders(t *testing.T) {
 	j.SenderInbox.MustBeEmpty(t, "nobody")
 }
 
-// claims reads the members of a token that OrderCloud's clients read.
+// claims returns the claims of a token that OrderCloud's clients read.
 func claims(t *testing.T, token string) (c struct {
 	Usr, Cid, Usrtype string
 	Role              []string
@@ -195,7 +195,7 @@ func claims(t *testing.T, token string) (c struct {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		t.Fatalf("%q is no JWT", token)
+		t.Fatalf("got %q, want a JWT", token)
 	}
 	kit.DecodeSegment(t, parts[1], &c)
 	return c
@@ -210,7 +210,7 @@ func (j *orderCloudJourney) oneTimePassword(t *testing.T) {
 		t.Errorf("got a message to %s: %s", l.Path, l.Body)
 	}
 	if got := claims(t, l.UserToken); got.Usr != "ted" || !slices.Contains(got.Role, "OrderReader") {
-		t.Errorf("claims of the token in the message: %+v", got)
+		t.Errorf("got the claims %+v of the token in the message", got)
 	}
 	code := l.EventBody.OneTimePassword
 	token := j.SignIn(j.Second, j.shop, "ted", code).AccessToken(t)
@@ -227,8 +227,8 @@ func (j *orderCloudJourney) oneTimePassword(t *testing.T) {
 	}
 }
 
-// refreshes: a client registered in OrderCloud's words sends the same token for
-// ever.
+// refreshes tests that a client that was created through OrderCloud's API keeps the same
+// refresh token.
 func (j *orderCloudJourney) refreshes(t *testing.T) {
 	refresh := j.SignIn(j.First, j.shop, "ted", kit.TedPassword, "scope", "Shopper").Field("refresh_token")
 	for _, n := range []*kit.Server{j.First, j.Second, j.First} {

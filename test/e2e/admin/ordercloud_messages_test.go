@@ -7,13 +7,13 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// ask asks for a one-time password through the client of everybody.
+// ask requests a one-time password through the client for everybody.
 func (j *orderCloudJourney) ask(t *testing.T, username string) (steps []string) {
 	t.Helper()
 	return j.RequestMessage(t, "/v1/password/onetimepassword", map[string]string{"ClientID": j.till, "Username": username})
 }
 
-// invitation: whoever is made while a sender of that type serves it is told.
+// invitation tests that a new user is invited if a sender of that type serves it.
 func (j *orderCloudJourney) invitation(t *testing.T) {
 	j.Do(t, 201, "POST", "/v1/messagesenders", map[string]any{
 		"ID": "greeter", "Name": "Greeter", "MessageTypes": []string{"NewUserInvitation"}, "AllowAllBuyers": true,
@@ -55,7 +55,7 @@ func (j *orderCloudJourney) deliveryConfig(t *testing.T) {
 	kit.MustBeDelivered(t, "by the config", j.ask(t, "ted"))
 	l := j.SenderInbox.Next(t, "OneTimePassword", secret)
 	if l.Path != "/configured/onetimepassword" || l.Header.Get("X-Gate") != "open-sesame" {
-		t.Errorf("message to %s with %v", l.Path, l.Header)
+		t.Errorf("got a message to %s with %v", l.Path, l.Header)
 	}
 	j.SignIn(j.First, j.till, "ted", l.EventBody.OneTimePassword).AccessToken(t)
 
@@ -74,7 +74,7 @@ func (j *orderCloudJourney) deliveryConfig(t *testing.T) {
 	j.Do(t, 204, "DELETE", path+"/hook", nil)
 }
 
-// whomSendersServe: those assigned, and of them no one inactive.
+// whomSendersServe tests that senders serve the assigned users, except the inactive ones.
 func (j *orderCloudJourney) whomSendersServe(t *testing.T) {
 	j.Do(t, 200, "PUT", "/v1/messagesenders/sink", map[string]any{
 		"Name": "Sink", "MessageTypes": []string{"OneTimePassword"}, "URL": j.SenderInbox.URL, "SharedKey": kit.SenderKey,
@@ -125,7 +125,7 @@ func (j *orderCloudJourney) whomSendersServe(t *testing.T) {
 	j.SenderInbox.MustBeEmpty(t, "at the end")
 }
 
-// records are what an administrator can find out afterwards.
+// records tests what an administrator can read afterwards.
 func (j *orderCloudJourney) records(t *testing.T) {
 	for what, action := range map[string]string{
 		"ApiClient/desk": "apiclient.created", "User/acme/ted": "user.unlocked", "SecurityProfile/shopper/Buyer/acme": "securityprofileassignment.created",
@@ -146,7 +146,7 @@ func (j *orderCloudJourney) records(t *testing.T) {
 	}
 	successor := j.Do(t, 200, "POST", "/v1/signingkeys/rotate", `{"Alg":"ES256"}`)
 	if again := j.Do(t, 200, "POST", "/v1/signingkeys/rotate", `{"Alg":"ES256"}`); again.Field("State") != "announced" || again.Field("ID") != successor.Field("ID") {
-		t.Errorf("rotated to %s and %s", successor.Body, again.Body)
+		t.Errorf("got the successors %s and %s, want the same announced key", successor.Body, again.Body)
 	}
 	kid := successor.Field("ID")
 	j.OnBothServers(t, "the successor is published", func(n *kit.Server) bool { return j.Send(n, "", "GET", "/oauth/certs/"+kid, nil).Status == 200 })
@@ -170,6 +170,6 @@ func (j *orderCloudJourney) end(t *testing.T) {
 	if got := j.Do(t, 200, "GET", "/v1/securityprofiles/assignments", nil); !strings.Contains(got.Body, `"Items":[]`) {
 		t.Errorf("remaining assignments: got %s", got.Body)
 	}
-	j.Do(t, 201, "POST", "/v1/buyers/globex/users", `{"ID":"ted","Username":"ted"}`) // the name is free again
+	j.Do(t, 201, "POST", "/v1/buyers/globex/users", `{"ID":"ted","Username":"ted"}`) // the name can be used again
 	j.SenderInbox.Next(t, "NewUserInvitation", kit.SenderKey)
 }

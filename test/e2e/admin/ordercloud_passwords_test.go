@@ -28,12 +28,12 @@ func (j *orderCloudJourney) me(t *testing.T) {
 	j.Send(j.First, "nonsense", "GET", "/v1/me", nil).MustRefuseV1(t, 401, kit.InvalidTokenBody)
 }
 
-// put renews a password by a code.
+// put renews a password with a code.
 func (j *orderCloudJourney) put(n *kit.Server, code, username, password string) kit.Response {
 	return j.Send(n, "", "PUT", "/v1/password/reset/"+code, map[string]string{"ClientID": j.shop, "Username": username, "Password": password})
 }
 
-// renewal asks for a code to renew a password and waits for it.
+// renewal requests a code to renew a password and waits for it.
 func (j *orderCloudJourney) renewal(t *testing.T, username string) kit.SenderMessage {
 	t.Helper()
 	kit.MustBeDelivered(t, "a code for "+username, j.RequestMessage(t, "/v1/password/reset",
@@ -94,7 +94,7 @@ func (j *orderCloudJourney) forgottenUsername(t *testing.T) {
 }
 
 func (j *orderCloudJourney) lockout(t *testing.T) {
-	// With a code on its way, guesses lock codes as well.
+	// While a code is live, guesses lock codes too.
 	kit.MustBeDelivered(t, "before the guesses", j.RequestMessage(t, "/v1/password/onetimepassword", map[string]string{"ClientID": j.shop, "Username": "ted"}))
 	j.SenderInbox.Next(t, "OneTimePassword", kit.SenderKey)
 	for i := range 10 {
@@ -113,7 +113,7 @@ func (j *orderCloudJourney) lockout(t *testing.T) {
 	j.Send(j.Second, j.AdminToken, "POST", "/v1/buyers/acme/users/nobody/unlock", nil).MustRefuseV1(t, 404, kit.NotFoundBody("User", "nobody"))
 	j.SignIn(j.First, j.shop, "ted", kit.TedPassword).AccessToken(t)
 	if got := j.Do(t, 200, "GET", "/v1/buyers/acme/users/ted", nil).Members(t)["FailedLoginAttempts"]; got != 0.0 {
-		t.Errorf("FailedLoginAttempts is %v after the unlock", got)
+		t.Errorf("after the unlock: got FailedLoginAttempts %v, want 0", got)
 	}
 }
 

@@ -16,15 +16,15 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// queryOperation is an operation of the server's document.
+// queryOperation is an operation of the server's OpenAPI document.
 type queryOperation struct {
 	method, path string
-	query        []string // parameters that it takes
-	required     []string // those of them that it requires
+	query        []string // accepted parameters
+	required     []string // required parameters
 }
 
-// queryOperations are those below /v1, /v2 and the registration endpoint, with
-// IDs of objects that exist in place of the parameters of the paths.
+// queryOperations returns the operations below /v1 and /v2, and those of registration. Their
+// paths contain IDs of existing objects.
 func queryOperations(m *kit.OrderCloud, t *testing.T) (all []queryOperation) {
 	t.Helper()
 	var document struct {
@@ -75,8 +75,8 @@ func queryOperations(m *kit.OrderCloud, t *testing.T) (all []queryOperation) {
 	return all
 }
 
-// TestQueriesAreCompleteOrRefused tests that every operation refuses a query that is
-// malformed, misspelt, empty or repeated, and changes nothing.
+// TestQueriesAreCompleteOrRefused tests that every operation refuses a query that is malformed,
+// misspelled, empty or repeated, and changes nothing.
 func TestQueriesAreCompleteOrRefused(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		makeAssignments(m, t)
@@ -93,14 +93,14 @@ func TestQueriesAreCompleteOrRefused(t *testing.T) {
 			}
 		}
 		if after := everything(m, t); after != before {
-			t.Errorf("something changed:\n%s\nwas\n%s", after, before)
+			t.Errorf("got a change:\n%s\nbefore:\n%s", after, before)
 		}
 		deletesOnlyWhatIsNamed(m, t)
 	})
 }
 
-// makeAssignments makes an object of each kind, and assigns a security profile and a
-// sender to all parties.
+// makeAssignments creates an object of each type, and assigns a security profile and a sender
+// to all parties.
 func makeAssignments(m *kit.OrderCloud, t *testing.T) {
 	t.Helper()
 	for _, r := range [][2]string{
@@ -124,7 +124,7 @@ func makeAssignments(m *kit.OrderCloud, t *testing.T) {
 	m.Do(t, 204, "POST", "/v1/apiclients/assignments", `{"ApiClientID":"web","BuyerID":"acme"}`)
 }
 
-// everything is what the lists show.
+// everything returns the records of all lists.
 func everything(m *kit.OrderCloud, t *testing.T) (all string) {
 	t.Helper()
 	for _, path := range []string{
@@ -152,17 +152,17 @@ func (o queryOperation) badQueries() []string {
 	return bad
 }
 
-// mustRefuseBody sends a DELETE whose body names a party.
+// mustRefuseBody sends a DELETE with a body that names a party, and expects a refusal.
 func mustRefuseBody(m *kit.OrderCloud, t *testing.T, o queryOperation) {
 	t.Helper()
 	for _, body := range []string{`{"BuyerID":"acme"}`, `{"data":{"id":"x"}}`, `[]`, `buyerID=acme`, strings.Repeat(" ", 100) + `{"BuyerID":"acme"}`} {
 		if got := m.Send(m.First, m.AdminToken, o.method, o.path, body); got.Status != http.StatusBadRequest {
-			t.Errorf("%s %s with the body %s: %d %.300s", o.method, o.path, body, got.Status, got.Body)
+			t.Errorf("%s %s with the body %s: got %d %.300s, want 400", o.method, o.path, body, got.Status, got.Body)
 		}
 	}
 }
 
-// mustRefuseQuery holds the answer to 400 in the dialect's shape.
+// mustRefuseQuery expects a 400 in the shape of the dialect.
 func mustRefuseQuery(m *kit.OrderCloud, t *testing.T, o queryOperation, query string) {
 	t.Helper()
 	var body any
@@ -176,11 +176,11 @@ func mustRefuseQuery(m *kit.OrderCloud, t *testing.T, o queryOperation, query st
 	}
 	var shape map[string][]map[string]any
 	if err := json.Unmarshal([]byte(got.Body), &shape); err != nil || got.Status != http.StatusBadRequest || len(shape) != 1 || len(shape[member]) == 0 {
-		t.Errorf("%s %s?%s: %d %.300s", o.method, o.path, query, got.Status, got.Body)
+		t.Errorf("%s %s?%s: got %d %.300s, want 400", o.method, o.path, query, got.Status, got.Body)
 	}
 }
 
-// deletesOnlyWhatIsNamed takes the assignments away one by one.
+// deletesOnlyWhatIsNamed removes the assignments one by one.
 func deletesOnlyWhatIsNamed(m *kit.OrderCloud, t *testing.T) {
 	t.Helper()
 	total := func(path, want string) {
@@ -199,8 +199,8 @@ func deletesOnlyWhatIsNamed(m *kit.OrderCloud, t *testing.T) {
 	}
 }
 
-// TestQueriesOfOAuthEndpoints tests that endpoints that take forms refuse a malformed query
-// and otherwise ignore it. Registration takes no parameters.
+// TestQueriesOfOAuthEndpoints tests that endpoints that accept forms refuse a malformed query
+// and ignore other queries. Registration accepts no parameters.
 func TestQueriesOfOAuthEndpoints(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		self := []string{"grant_type", "client_credentials", "client_id", m.Operator.ID, "client_secret", m.Operator.Secret}
@@ -233,8 +233,8 @@ func TestQueriesOfOAuthEndpoints(t *testing.T) {
 	})
 }
 
-// TestQueriesAreParsedInOnePlace tests that the parsers of net/http drop what they do not
-// understand. So only oauth/surface/query.go and oauth/form.go parse queries and forms.
+// TestQueriesAreParsedInOnePlace tests that only oauth/surface/query.go and oauth/form.go parse
+// queries and forms, because the parsers of net/http drop invalid parts.
 func TestQueriesAreParsedInOnePlace(t *testing.T) {
 	t.Parallel()
 	forbidden := []string{"FormValue", "PostFormValue", "ParseForm", "ParseMultipartForm", "FormFile", "MultipartReader"}
@@ -266,7 +266,7 @@ func TestQueriesAreParsedInOnePlace(t *testing.T) {
 			bare := selector.Sel.Name == "Query" && len(call.Args) == 0 && !strings.Contains(filepath.ToSlash(path), "/config/") && !strings.Contains(filepath.ToSlash(path), "/storetest/")
 			homes := []string{"../../../oauth/surface/query.go", "../../../grants/form.go"}
 			if slices.Contains(forbidden, selector.Sel.Name) || bare || parses && !slices.Contains(homes, filepath.ToSlash(path)) {
-				t.Errorf("%s calls %s; surface.ReadQuery and grants.ReadForm read requests", path, selector.Sel.Name)
+				t.Errorf("%s calls %s, want surface.ReadQuery or grants.ReadForm", path, selector.Sel.Name)
 			}
 			return true
 		})
@@ -277,8 +277,8 @@ func TestQueriesAreParsedInOnePlace(t *testing.T) {
 	}
 }
 
-// TestSemicolonsInForms tests that a raw semicolon in a form is data (WHATWG URL §5.1). The
-// HttpParams of Angular sends it so.
+// TestSemicolonsInForms tests that a raw semicolon in a form is data (WHATWG URL §5.1).
+// HttpParams of Angular sends it unencoded.
 func TestSemicolonsInForms(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		const password, secret = "correct;Horse;7battery", "a;secret;of;thirty-two;characters;1"

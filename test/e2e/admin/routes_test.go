@@ -17,8 +17,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestVendorRoutes tests that the server answers the requests that the vendors' clients send
-// besides the documented ones, and refuses unknown paths in the shape of the dialect.
+// TestVendorRoutes tests that the server answers the undocumented requests of the vendors'
+// clients, and refuses unknown paths in the shape of the dialect.
 func TestVendorRoutes(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		m.Do(t, 200, "PUT", "/v1/buyers/acme", `{"Name":"Acme","Active":true}`)
@@ -32,7 +32,7 @@ func TestVendorRoutes(t *testing.T) {
 	})
 }
 
-// person creates a user with roles of its own and returns a token of it.
+// person creates a user with its own roles and returns a token of it.
 func person(m *kit.OrderCloud, t *testing.T, path, id string, party map[string]string, roles ...string) string {
 	t.Helper()
 	m.Do(t, 201, "POST", path, `{"ID":"`+id+`","Username":"`+id+`","Password":"`+kit.TedPassword+`","Email":"`+id+`@example.com","Active":true}`)
@@ -142,7 +142,7 @@ func usersOfAllBuyers(m *kit.OrderCloud, t *testing.T) {
 		t.Errorf("an invalid filter: got %d %s, want 400", got.Status, got.Body)
 	}
 
-	// Others see none, not even those of their own buyer.
+	// Other callers see no users, not even those of their own buyer.
 	for what, token := range map[string]string{
 		"a buyer's user with the role":    person(m, t, "/v1/buyers/acme/users", "all-ted", map[string]string{"BuyerID": "acme"}, "BuyerUserReader"),
 		"a buyer's user without the role": person(m, t, "/v1/buyers/acme/users", "all-tom", map[string]string{"BuyerID": "acme"}, "Shopper"),
@@ -209,8 +209,8 @@ func elasticPathProbes(m *kit.OrderCloud, t *testing.T) {
 	kit.MustRefuseV2(t, "PUT of a storefront", m.Send(m.First, front, "PUT", limits, `{"data":{"type":"account_membership_setting"}}`), 403, "forbidden")
 }
 
-// unknownPaths asks for what does not exist in every way: each answer is in the
-// dialect, and the same whoever asks.
+// unknownPaths requests paths that do not exist with every method. Each answer has the shape of
+// the dialect, and is the same for all callers.
 func unknownPaths(m *kit.OrderCloud, t *testing.T) {
 	below := []string{
 		"", "/", "/nothing", "/nothing/", "/nothing/here", "//", "//nothing", "/nothing//here", "/./nothing", "/nothing/../here", "/nothing/.",
@@ -225,7 +225,7 @@ func unknownPaths(m *kit.OrderCloud, t *testing.T) {
 					status, header, body := raw(m, t, method, root+path, token)
 					what := fmt.Sprintf("%s %.40q of %s", method, root+path, who)
 					if status != 404 && status != 405 || !strings.HasPrefix(header.Get("Content-Type"), "application/json") {
-						t.Errorf("%s: %d, %s, %.200s", what, status, header.Get("Content-Type"), body)
+						t.Errorf("%s: got %d, %s, %.200s", what, status, header.Get("Content-Type"), body)
 						continue
 					}
 					if method != "HEAD" {
@@ -235,17 +235,17 @@ func unknownPaths(m *kit.OrderCloud, t *testing.T) {
 			}
 		}
 	}
-	// Methods that a path does not have.
+	// These are methods that a path does not have.
 	for _, path := range []string{"/v1/me", "/v1/buyers", "/v1/buyers/acme", "/v1/buyerusers", "/v1/locales", "/v2/accounts", "/v2/settings", "/v2/account-tags", "/v2/integrations"} {
 		status, header, body := raw(m, t, "PURGE", path, m.AdminToken)
 		if status != 404 && status != 405 || status == 405 && header.Get("Allow") == "" {
-			t.Errorf("PURGE %s: %d, Allow %q, %s", path, status, header.Get("Allow"), body)
+			t.Errorf("PURGE %s: got %d, Allow %q, %s", path, status, header.Get("Allow"), body)
 		}
 		inDialect(t, "PURGE "+path, path[:3], status, body)
 	}
 }
 
-// inDialect holds the body of a refusal to the shape of the dialect.
+// inDialect checks that the body of a refusal has the shape of the dialect.
 func inDialect(t *testing.T, what, root string, status int, body string) {
 	t.Helper()
 	if root == "/v2" {
@@ -260,11 +260,11 @@ func inDialect(t *testing.T, what, root string, status int, body string) {
 	}
 	if err := json.Unmarshal([]byte(body), &told); err != nil || len(told.Errors) != 1 || told.Errors[0].ErrorCode != "NotFound" ||
 		told.Errors[0].Message == "" || told.Errors[0].Data["ObjectType"] == "" {
-		t.Errorf("%s: %s", what, body)
+		t.Errorf("%s: got %s, want the shape of the dialect", what, body)
 	}
 }
 
-// raw sends a request whose path no client has changed.
+// raw sends a request with the path exactly as given.
 func raw(m *kit.OrderCloud, t *testing.T, method, path, token string) (int, http.Header, string) {
 	t.Helper()
 	address := strings.TrimPrefix(m.First.URL, "http://")
@@ -283,7 +283,7 @@ func raw(m *kit.OrderCloud, t *testing.T, method, path, token string) (int, http
 	return readAnswer(t, connection, method)
 }
 
-// readAnswer reads one answer to a request of that method.
+// readAnswer reads one answer to a request with that method.
 func readAnswer(t *testing.T, connection net.Conn, method string) (int, http.Header, string) {
 	t.Helper()
 	response, err := http.ReadResponse(bufio.NewReader(connection), &http.Request{Method: method})

@@ -13,7 +13,7 @@ import (
 )
 
 // TestTrailingSlash tests that a path with a slash at its end is the same resource, for each
-// operation, for each caller, and in the metrics.
+// operation and each caller, and in the metrics.
 func TestTrailingSlash(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		m.HTTPClient = &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -26,8 +26,8 @@ func TestTrailingSlash(t *testing.T) {
 	})
 }
 
-// slashOfEveryOperation sends requests that change nothing with and without the
-// slash. Both answers are the same, for an administrator and for nobody.
+// slashOfEveryOperation sends requests that change nothing, with and without the slash. Both
+// answers must be the same, with an administrator's token and without a token.
 func slashOfEveryOperation(m *kit.OrderCloud, t *testing.T) {
 	operations := queryOperations(m, t)
 	for _, path := range []string{"/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/access_token", "/oauth/register"} {
@@ -38,13 +38,13 @@ func slashOfEveryOperation(m *kit.OrderCloud, t *testing.T) {
 		var body any
 		query := ""
 		if o.method != "GET" {
-			body, query = `[]`, "?refused=1" // so that nothing is changed
+			body, query = `[]`, "?refused=1" // so that the request changes nothing
 		}
 		for _, bearer := range []string{m.AdminToken, ""} {
 			want := m.Send(m.First, bearer, o.method, o.path+query, body)
 			got := m.Send(m.First, bearer, o.method, o.path+"/"+query, body)
 			if o.path == "/v1/auditevents" || o.path == "/v1/signingkeys/rotate/plan" {
-				want.Body, got.Body = "", "" // there may be more by the second time, or a plan with later times
+				want.Body, got.Body = "", "" // the second list may have more records, or a plan with later times
 			}
 			if diff := cmp.Diff(want.Body, got.Body); got.Status != want.Status || got.Status/100 == 3 || diff != "" {
 				t.Errorf("%s %s/: got %d, want %d: %s", o.method, o.path, got.Status, want.Status, diff)
@@ -92,11 +92,11 @@ func slashesOfSignIn(m *kit.OrderCloud, t *testing.T) {
 		return strings.Contains(metrics, `method="DELETE",pattern="/v1/me/tokens",status="204"`)
 	})
 	if with := regexp.MustCompile(`pattern="[^"]+[^12]/"`).FindString(metrics); with != "" {
-		t.Errorf("a label of its own: %s", with)
+		t.Errorf("got the label %s, want the pattern without the slash", with)
 	}
 }
 
-// slashesOfMembers are what terraform's Elastic Path client sends.
+// slashesOfMembers sends the requests of terraform's client for Elastic Path.
 func slashesOfMembers(m *kit.OrderCloud, t *testing.T) {
 	const users = "/v2/authentication-realms/default/user-authentication-info/"
 	made := m.Do(t, 201, "POST", users, `{"data":{"type":"user_authentication_info","name":"Ron","email":"ron@example.com"}}`)
@@ -113,9 +113,9 @@ func slashesOfMembers(m *kit.OrderCloud, t *testing.T) {
 	m.Do(t, 404, "GET", users+id, nil)
 }
 
-// emptyNameDeletesNothing: a client that leaves a name out sends a slash at the
-// end, which is the path of the collection. No operation that changes an object
-// changes the collection.
+// emptyNameDeletesNothing tests a client that omits a name. It sends a path with a slash at the
+// end, which is the path of the collection. No operation that changes an object may change the
+// collection.
 func emptyNameDeletesNothing(m *kit.OrderCloud, t *testing.T) {
 	served := map[string]bool{}
 	for path, methods := range fetchDocument(m, t).Paths {
@@ -126,7 +126,7 @@ func emptyNameDeletesNothing(m *kit.OrderCloud, t *testing.T) {
 	last := regexp.MustCompile(`/\{[^/]+\}$`)
 	for operation := range served {
 		if parent := last.ReplaceAllString(operation, ""); parent != operation && !strings.HasPrefix(operation, "GET ") && served[parent] {
-			t.Errorf("%s without a name is %s", operation, parent)
+			t.Errorf("%s without a name: got the operation %s", operation, parent)
 		}
 	}
 	before := everything(m, t)
@@ -136,6 +136,6 @@ func emptyNameDeletesNothing(m *kit.OrderCloud, t *testing.T) {
 		}
 	}
 	if after := everything(m, t); after != before {
-		t.Errorf("something changed: %s\nwas %s", after, before)
+		t.Errorf("got a change: %s\nbefore: %s", after, before)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // TestWithdrawnRolesEnd tests that an administrator with fewer roles cannot take anything from
-// one with more. A withdrawn role ends at once.
+// one with more, and that a withdrawn role ends at once.
 func TestWithdrawnRolesEnd(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		m.CheckDocument(t)
@@ -21,7 +21,7 @@ func TestWithdrawnRolesEnd(t *testing.T) {
 	})
 }
 
-// worker makes a client that acts for itself and returns a token of it.
+// worker creates a client that acts as itself and returns a token of it.
 func worker(m *kit.OrderCloud, t *testing.T, id string, roles ...string) (token string) {
 	t.Helper()
 	args := []string{"--name", id, "--id", id, "--grant", "client_credentials"}
@@ -32,8 +32,8 @@ func worker(m *kit.OrderCloud, t *testing.T, id string, roles ...string) (token 
 	return m.First.ClientCredentials(made.ID, made.Secret).AccessToken(t)
 }
 
-// profilesAbove lets somebody who manages security profiles try to disarm those
-// who may do everything.
+// profilesAbove tests that a caller who manages security profiles cannot take roles from users
+// with FullAccess.
 func profilesAbove(m *kit.OrderCloud, t *testing.T) {
 	const path = "/v1/securityprofiles"
 	lesser := worker(m, t, "profiler", "SecurityProfileAdmin", "Shopper")
@@ -88,7 +88,7 @@ func withdrawnRoles(m *kit.OrderCloud, t *testing.T) {
 	if got := scope(m.First); got != "BuyerAdmin Shopper" {
 		t.Fatalf("got scope %q, want \"BuyerAdmin Shopper\"", got)
 	}
-	m.Do(t, 204, "POST", path+"/assignments", `{"SecurityProfileID":"clerk"}`) // by another way as well
+	m.Do(t, 204, "POST", path+"/assignments", `{"SecurityProfileID":"clerk"}`) // a second profile gives the role too
 	m.Do(t, 204, "DELETE", path+"/clerk/assignments?userID=cleo", nil)
 	m.DoAs(t, token, 200, "GET", "/v1/buyers/by-cleo", nil)
 	m.Do(t, 200, "PATCH", path+"/clerk", `{"Roles":["Shopper"]}`)
@@ -99,7 +99,7 @@ func withdrawnRoles(m *kit.OrderCloud, t *testing.T) {
 	m.Do(t, 200, "PATCH", path+"/clerk", `{"Roles":["Shopper","BuyerAdmin","BuyerReader"]}`)
 	m.OnBothServers(t, "the role is back", func(n *kit.Server) bool {
 		return m.Send(n, token, "GET", "/v1/buyers/by-cleo", nil).Status == http.StatusOK &&
-			scope(n) == "BuyerAdmin Shopper" // and none that the token did not have
+			scope(n) == "BuyerAdmin Shopper" // no role that the token did not have
 	})
 	m.Do(t, 200, "PATCH", path+"/clerk", `{"Roles":["FullAccess"]}`)
 	m.OnBothServers(t, "who may do everything has lost nothing", func(n *kit.Server) bool {
@@ -107,7 +107,7 @@ func withdrawnRoles(m *kit.OrderCloud, t *testing.T) {
 	})
 }
 
-// withdrawnFromClient takes a role from a client that acts for itself.
+// withdrawnFromClient takes a role from a client that acts as itself.
 func withdrawnFromClient(m *kit.OrderCloud, t *testing.T) {
 	token := worker(m, t, "temp", "BuyerAdmin", "TokenIntrospection")
 	m.DoAs(t, token, 200, "GET", "/v1/buyers", nil)

@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// validFromDocument adds a client that gets every kind of token, a user who is a
-// member of two companies and a supplier's user.
+// validFromDocument adds a client that gets every type of token, a user who is a member of two
+// companies, and a user of a supplier.
 const validFromDocument = `
 SecurityProfiles:
   - {ID: supplying, Name: Supplying, Roles: [Supplier], Assignments: [{SupplierID: mill}]}
@@ -36,14 +36,14 @@ MessageSenders:
      AllowAllBuyers: true, Assignments: [{SupplierID: mill}]}
 `
 
-// adminSetup is a fixture with a server, and an administrator who disables and enables
-// users, clients and accounts.
+// adminSetup is a fixture with a server, and an administrator who disables and enables users,
+// clients and accounts.
 type adminSetup struct {
 	*kit.Fixture
 	server     *kit.Server
 	operator   kit.Client
 	adminToken string
-	member     string // ID of nell below /v2
+	member     string // nell's ID below /v2
 	document   string
 }
 
@@ -80,7 +80,7 @@ func (s *adminSetup) must(t *testing.T, method, path, body string) kit.Response 
 	return got
 }
 
-// active switches what the path names off or on.
+// active enables or disables the record of the path.
 func (s *adminSetup) active(t *testing.T, path string, on bool) {
 	t.Helper()
 	state := map[bool]string{true: "true", false: "false"}[on]
@@ -93,7 +93,7 @@ func (s *adminSetup) join(t *testing.T) {
 	s.must(t, "POST", "/v2/accounts/branch/account-memberships", `{"data":{"type":"account_membership","account_member_id":"`+s.member+`"}}`)
 }
 
-// leave ends that membership.
+// leave ends nell's membership in the second company.
 func (s *adminSetup) leave(t *testing.T) {
 	t.Helper()
 	found := s.must(t, "GET", "/v2/accounts/branch/account-memberships", "")
@@ -116,15 +116,15 @@ func (s *adminSetup) signIn(t *testing.T, username string) tokenResponse {
 		"grant_type", "password", "username", username, "password", kit.Password)...))}
 }
 
-// issuedTokens is everything that somebody can hold.
+// issuedTokens are tokens of every type of one user.
 type issuedTokens struct {
 	user, client, account kit.Response // answers of the token endpoint
-	accountToken          string       // of /v2
+	accountToken          string       // an account token of /v2
 	selection             string
 	code, renewal         string
 }
 
-// issue gets it for nell, or for sue without what belongs to accounts.
+// issue gets the tokens of nell, or those of sue without the ones for accounts.
 func (s *adminSetup) issue(t *testing.T, username string) (i issuedTokens) {
 	t.Helper()
 	i.user = s.signIn(t, username).Response
@@ -141,7 +141,7 @@ func (s *adminSetup) issue(t *testing.T, username string) (i issuedTokens) {
 	return i
 }
 
-// accountTokens gets account tokens by /v2, by the ID of the account.
+// accountTokens gets account tokens from /v2, by the ID of the account.
 func (s *adminSetup) accountTokens(t *testing.T, held string, body kit.Object) map[string]string {
 	t.Helper()
 	bearer := kit.MustIssue(t, "implicit token", s.server.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "every")).Field("access_token")
@@ -157,7 +157,7 @@ func (s *adminSetup) accountTokens(t *testing.T, held string, body kit.Object) m
 	return tokens
 }
 
-// codes asks for a one-time password and for a verification code.
+// codes requests a one-time password and a verification code.
 func (s *adminSetup) codes(t *testing.T, username string) (code, renewal string) {
 	t.Helper()
 	if got := s.server.RequestCodeThrough("every", username, ""); got.Status != 204 {
@@ -174,25 +174,24 @@ func (s *adminSetup) codes(t *testing.T, username string) (code, renewal string)
 	return code, s.Inbox.Next(t).EventBody.PasswordRenewalVerificationCode
 }
 
-// me reports whether an access token is taken by an endpoint and is active.
+// me reports whether an endpoint accepts an access token. Introspection must agree.
 func (s *adminSetup) me(t *testing.T, a kit.Response) bool {
 	t.Helper()
 	token := a.Field("access_token")
 	status := s.server.Do("GET", "/v1/me", "", "", "Authorization", "Bearer "+token).Status
 	active := strings.Contains(s.server.Form("/oauth/introspect", append(kit.ClientFields("every"), "token", token)...).Body, `"active":true`)
 	if taken := status == 200 || status == 403; taken != active {
-		t.Errorf("GET /v1/me answers %d, introspection says active: %v", status, active)
+		t.Errorf("got %d from GET /v1/me, but active %v from introspection", status, active)
 	}
 	return active
 }
 
-// refreshes reports whether the refresh token of an answer is good.
+// refreshes reports whether the refresh token of an answer is accepted.
 func (s *adminSetup) refreshes(a kit.Response) bool {
 	return s.server.RefreshThrough("every", a.Field("refresh_token")).Status == 200
 }
 
-// works returns what is still good of what was issued to the user. It uses the
-// codes up.
+// works reports for each token and code of the user whether it is accepted. It uses the codes.
 func (s *adminSetup) works(t *testing.T, username string, i issuedTokens) map[string]bool {
 	t.Helper()
 	good := map[string]bool{
@@ -211,8 +210,8 @@ func (s *adminSetup) works(t *testing.T, username string, i issuedTokens) map[st
 	return good
 }
 
-// TestDisabledAndEnabledAgain tests that tokens and codes from before a user, client or
-// account was disabled stay invalid after it is enabled again. New ones work.
+// TestDisabledAndEnabledAgain tests that tokens and codes from before a user, client or account
+// was disabled stay invalid after it is enabled again, and that new ones work.
 func TestDisabledAndEnabledAgain(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newAdminSetup(t, w)
@@ -242,30 +241,30 @@ func TestDisabledAndEnabledAgain(t *testing.T) {
 				test.on(t)
 				after := s.signIn(t, test.user).Response
 				if !s.me(t, after) || !s.refreshes(after) {
-					t.Error("a sign-in right after it is on again is worth nothing")
+					t.Error("a sign-in right after it was enabled: got invalid tokens, want valid ones")
 				}
 				good := s.works(t, test.user, before)
 				for _, what := range test.ends {
 					if good[what] {
-						t.Errorf("the %s works again", what)
+						t.Errorf("the %s works after it was enabled, want it invalid", what)
 					}
 				}
 				for what, works := range good {
 					if want := !contains(test.ends, what); want && !works && what != "selection token" {
-						t.Errorf("the %s has ended", what)
+						t.Errorf("the %s is invalid, want it valid", what)
 					}
 				}
 				if code, _ := s.codes(t, test.user); s.server.Form("/oauth/token", append(kit.ClientFields("every"),
 					"grant_type", "password", "username", test.user, "password", code)...).Status != 200 {
-					t.Error("a code from afterwards does not work")
+					t.Error("a new code was refused, want it accepted")
 				}
 			})
 		}
 	})
 }
 
-// TestWithdrawnPermissions tests that a permission of a client is withdrawn and given back.
-// Tokens and codes that needed it stay invalid. Others go on.
+// TestWithdrawnPermissions withdraws a permission of a client and gives it back. Tokens and
+// codes that needed it stay invalid. Others stay valid.
 func TestWithdrawnPermissions(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newAdminSetup(t, w)
@@ -312,11 +311,11 @@ func TestWithdrawnPermissions(t *testing.T) {
 				test.on(t)
 				after := s.signIn(t, test.user).Response
 				if !s.me(t, after) || !s.refreshes(after) {
-					t.Error("a sign-in right after it was given back is worth nothing")
+					t.Error("a sign-in right after the permission was given back: got invalid tokens, want valid ones")
 				}
 				for what, good := range s.works(t, test.user, before) {
 					if want := !contains(test.ends, what); good != want {
-						t.Errorf("%s: good %v, want %v", what, good, want)
+						t.Errorf("%s: got valid %v, want %v", what, good, want)
 					}
 				}
 			})
@@ -324,7 +323,7 @@ func TestWithdrawnPermissions(t *testing.T) {
 	})
 }
 
-// heard changes the client by another process, and waits until the server knows.
+// heard changes the client in another process, and waits until the server has read the change.
 func (s *adminSetup) heard(change func(*testing.T)) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Helper()
@@ -343,8 +342,8 @@ func (s *adminSetup) on(path string) func(*testing.T) {
 	return func(t *testing.T) { t.Helper(); s.active(t, path, true) }
 }
 
-// enable switches the client on by the command line, and waits until the server
-// has heard of it.
+// enable enables the client with the command line, and waits until the server has read the
+// change.
 func (s *adminSetup) enable(t *testing.T) {
 	t.Helper()
 	version := func() string { return s.must(t, "GET", "/v1/apiclients/every", "").Header.Get("ETag") }
@@ -368,8 +367,8 @@ func contains(list []string, one string) bool {
 	return false
 }
 
-// TestNarrowedClient tests that roles that a client may not give any more are not effective in
-// its older tokens. Tokens of users who lack a role that the client now demands are refused.
+// TestNarrowedClient tests that roles that a client may no longer give are not effective in its
+// older tokens, and that tokens of users who lack a newly required role are refused.
 func TestNarrowedClient(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newAdminSetup(t, w)
@@ -394,13 +393,13 @@ func TestNarrowedClient(t *testing.T) {
 		} {
 			s.must(t, "PATCH", "/v1/apiclients/every", step.change)
 			if s.me(t, had) != step.active || scope(had.Field("access_token")) != step.scope {
-				t.Errorf("%s: the token has the scope %q", step.change, scope(had.Field("access_token")))
+				t.Errorf("%s: got a token with the scope %q", step.change, scope(had.Field("access_token")))
 			}
 			if got := scope(had.Field("refresh_token")); got != step.scope {
-				t.Errorf("%s: the refresh token has the scope %q, want %q", step.change, got, step.scope)
+				t.Errorf("%s: got a refresh token with the scope %q, want %q", step.change, got, step.scope)
 			}
 			if got := change(); got != step.status {
-				t.Errorf("%s: PATCH /v1/me is %d, want %d", step.change, got, step.status)
+				t.Errorf("%s: PATCH /v1/me: got %d, want %d", step.change, got, step.status)
 			}
 			got := s.server.RefreshThrough("every", had.Field("refresh_token"))
 			if got.Status != step.refresh || got.Status == 200 && scope(got.Field("access_token")) != step.scope {

@@ -12,12 +12,10 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// userAddress is the header by which the clients of these tests tell where their
-// user is.
+// userAddress is the header in which the clients of these tests send the address of their user.
 const userAddress = "X-Shop-User-Address"
 
-// eventsOf counts the audit events of an action about a user, by what the
-// servers say in their logs.
+// eventsOf counts the audit events of an action about a user in the logs of the servers.
 func eventsOf(w *kit.Fixture, action, name string) (n int) {
 	for line := range strings.Lines(w.Log.String()) {
 		var event struct{ Audit, Username string }
@@ -28,8 +26,7 @@ func eventsOf(w *kit.Fixture, action, name string) (n int) {
 	return n
 }
 
-// lastSource is where the last sign-in of a user came from, by what the servers
-// say in their logs.
+// lastSource returns the source of the last sign-in of a user in the logs of the servers.
 func lastSource(w *kit.Fixture, name string) (source string) {
 	for line := range strings.Lines(w.Log.String()) {
 		var event struct{ Audit, Username, Source string }
@@ -40,7 +37,7 @@ func lastSource(w *kit.Fixture, name string) (source string) {
 	return source
 }
 
-// change changes a client past the server.
+// change changes a client directly in the store.
 func change(a *kit.OneServer, clientID string, change func(*storage.Client)) {
 	a.T.Helper()
 	ctx := context.WithoutCancel(a.T.Context())
@@ -51,7 +48,7 @@ func change(a *kit.OneServer, clientID string, change func(*storage.Client)) {
 	a.Must(err)
 }
 
-// TestAddressOfUser tests that only a trusted client can say at which address a user is.
+// TestAddressOfUser tests that only a trusted client can give the address of a user.
 func TestAddressOfUser(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(`ApiClients:
@@ -59,7 +56,7 @@ func TestAddressOfUser(t *testing.T) {
      AllowAnyBuyer: true, GrantTypes: [password], AllowedCredentials: [otp, password], TrustEndUserAddress: true}
 `)
 		a := kit.NewOneServer(w)
-		change(a, "codes-only", func(c *storage.Client) { c.TrustAddress = true }) // it is public
+		change(a, "codes-only", func(c *storage.Client) { c.TrustAddress = true }) // this client is public
 		n := a.StartServer("LATCHKEY_END_USER_ADDRESS_HEADER=" + userAddress)
 		a.AddUsers("u1")
 		signIn := func(n *kit.Server, clientID string, header ...string) {
@@ -92,11 +89,11 @@ func TestAddressOfUser(t *testing.T) {
 			a.Run("user", "unlock", "u1")
 			signIn(test.n, test.client, test.header...)
 			if got := lastSource(a.Fixture, "u1"); got != test.want {
-				t.Errorf("%s: comes from %q, want %q", test.name, got, test.want)
+				t.Errorf("%s: got the source %q, want %q", test.name, got, test.want)
 			}
 		}
 
-		// What is said decides which lock counts.
+		// The given address decides which lock counts.
 		a.Run("user", "unlock", "u1")
 		at := func(address, secret string) kit.Response {
 			return n.Do(http.MethodPost, "/oauth/token", kit.FormMedia, kit.EncodeForm(append(kit.ClientFields("trusted"),
@@ -108,15 +105,15 @@ func TestAddressOfUser(t *testing.T) {
 		}
 		kit.MustRefuse(t, "right, on tour", at(onTour, kit.Password), kit.WrongCredentialsBody)
 		kit.MustIssue(t, "at home under the lock", at(atHome, kit.Password))
-		// A lie from a client that is not trusted leads nowhere.
+		// A false address from a client that is not trusted has no effect.
 		got := n.Do(http.MethodPost, "/oauth/token", kit.FormMedia, kit.EncodeForm(append(kit.ClientFields("shop"),
 			"grant_type", "password", "username", "u1", "password", kit.Password)...), userAddress, atHome, "X-Forwarded-For", atHome)
 		kit.MustRefuse(t, "says that it is at home", got, kit.WrongCredentialsBody)
 	})
 }
 
-// TestAddressOfMember tests that the token endpoint of /v2 trusts the address that a client
-// gives with a token of its secret. It does not trust one with an implicit token or a user's
+// TestAddressOfMember tests that the token endpoint of /v2 trusts the address of a client that
+// uses a token of its secret. It does not trust the address with an implicit token or a user's
 // token.
 func TestAddressOfMember(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -142,7 +139,7 @@ func TestAddressOfMember(t *testing.T) {
 			n.Do(http.MethodPost, "/v2/account-members/tokens", "application/json", body,
 				"Authorization", "Bearer "+test.token.Field("access_token"), userAddress, atHome)
 			if got := lastSource(a.Fixture, name); got != test.want {
-				t.Errorf("%s: comes from %q, want %q", name, got, test.want)
+				t.Errorf("%s: got the source %q, want %q", name, got, test.want)
 			}
 		}
 	})

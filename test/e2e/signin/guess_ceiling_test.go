@@ -10,8 +10,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// laxPolicies are lockout policies that allow more than a hundred guesses a day at
-// a password, and strictPolicies are as lax as is allowed.
+// laxPolicies are lockout policies that allow more than a hundred guesses a day at a password.
+// strictPolicies are at the limit of what is allowed.
 var (
 	laxPolicies = map[string]kit.Object{
 		"a second each":      {"lockout_threshold": 100, "lockout_duration_seconds": 1, "lockout_max_duration_seconds": 1},
@@ -27,8 +27,8 @@ var (
 	}
 )
 
-// TestLaxPoliciesAreRefused tests that no dialect stores a lockout policy above the ceiling
-// for passwords, whether or not the profile has one-time passwords.
+// TestLaxPoliciesAreRefused tests that no dialect stores a lockout policy above the ceiling for
+// passwords, whether or not the profile has one-time passwords.
 func TestLaxPoliciesAreRefused(t *testing.T) { kit.EachElasticPath(t, laxPoliciesAreRefused) }
 
 func laxPoliciesAreRefused(t *testing.T, m *kit.ElasticPath) {
@@ -53,7 +53,7 @@ func laxPoliciesAreRefused(t *testing.T, m *kit.ElasticPath) {
 		}
 	}
 	if after := m.QueryOne("SELECT count(*) FROM password_profiles"); after != before {
-		t.Errorf("%s profiles became %s", before, after)
+		t.Errorf("got %[2]s profiles, want %[1]s as before", before, after)
 	}
 	for name, policy := range strictPolicies {
 		if got := admin.Try(http.MethodPost, all, with(policy, false)); got.Status != http.StatusCreated {
@@ -72,7 +72,7 @@ func laxPoliciesAreRefused(t *testing.T, m *kit.ElasticPath) {
 }
 
 // TestLaxPolicyStopsTheStart tests that no server starts with a password profile above the
-// ceiling, and "policy explain" names the profile.
+// ceiling, and that "policy explain" names the profile.
 func TestLaxPolicyStopsTheStart(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -83,10 +83,10 @@ func TestLaxPolicyStopsTheStart(t *testing.T) {
 		_, err = a.App.Store.PutPasswordProfile(t.Context(), p)
 		a.Must(err)
 		if got := a.Run("policy", "explain"); !strings.Contains(got, "which allows 86499: EXCEEDED, no server starts with this") {
-			t.Errorf("explained as %s", got)
+			t.Errorf("policy explain: got %s", got)
 		}
 		commands := []string{"serve"}
-		if strings.HasPrefix(a.DatabaseURL, "postgres") { // a file of SQLite is checked at the start only
+		if strings.HasPrefix(a.DatabaseURL, "postgres") { // an SQLite file is checked only at the start
 			commands = append(commands, "config check")
 		}
 		for _, command := range commands {
@@ -94,7 +94,7 @@ func TestLaxPolicyStopsTheStart(t *testing.T) {
 				"LATCHKEY_LISTEN=127.0.0.1:0", "LATCHKEY_OPS_LISTEN=127.0.0.1:0", "LATCHKEY_GUESS_CEILING=1", "LATCHKEY_OUTBOUND_ALLOW=127.0.0.0/8")
 			r := kit.TryCommand(t, settings, strings.Fields(command)...)
 			if r.ExitCode == 0 || !strings.Contains(r.Stderr, "lockout: password profile lax: too many guesses at permanent passwords") {
-				t.Errorf("%s ended with %d: %s%s", command, r.ExitCode, r.Stdout, r.Stderr)
+				t.Errorf("%s: got exit code %d: %s%s", command, r.ExitCode, r.Stdout, r.Stderr)
 			}
 		}
 	})

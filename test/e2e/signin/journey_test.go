@@ -10,8 +10,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestJourney tests that a user without a password signs in by a one-time password, with an
-// OAuth client and a JOSE library of others.
+// TestJourney tests that a user without a password signs in with a one-time password, through
+// an OAuth client and a JOSE library of other authors.
 func TestJourney(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()
@@ -51,10 +51,10 @@ func TestJourney(t *testing.T) {
 		}
 
 		if _, err := shop.PasswordCredentialsToken(t.Context(), "jane", m.EventBody.OneTimePassword); err == nil {
-			t.Error("the code worked twice")
+			t.Error("the second use of the code: got no error, want one")
 		}
 		if _, err := shop.PasswordCredentialsToken(t.Context(), "jane", kit.Password); err != nil {
-			t.Errorf("the permanent password is refused: %v", err)
+			t.Errorf("the permanent password: got %v, want no error", err)
 		}
 		refreshed, err := shop.TokenSource(t.Context(), &oauth2.Token{RefreshToken: token.RefreshToken}).Token()
 		if err != nil {
@@ -67,7 +67,7 @@ func TestJourney(t *testing.T) {
 			t.Errorf("introspection: got %d %s, want 200", a.Status, a.Body)
 		}
 		if _, err := verifier.Verify(t.Context(), m.UserToken); err != nil {
-			t.Errorf("the token in the message: %v", err)
+			t.Errorf("the token in the message: got %v, want no error", err)
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// Where the users of these tests are, and where somebody else is.
+// These are the addresses of the users and of another caller.
 const (
 	atHome = "192.0.2.10"
 	onTour = "198.51.100.20"
@@ -36,7 +36,7 @@ func lockFrom(a *kit.OneServer, n *kit.Server, address, name string) {
 		kit.MustRefuse(a.T, "wrong from "+address, signInFrom(n, address, name, kit.WrongCode), kit.WrongCredentialsBody)
 	}
 	if l := a.Login(name); !l.Lockout.Locked(a.Clock.Now()) {
-		a.T.Fatalf("ten failures did not lock: %+v", l.Lockout)
+		a.T.Fatalf("after ten failures: got %+v, want a lock", l.Lockout)
 	}
 }
 
@@ -57,9 +57,9 @@ func TestLockoutBySource(t *testing.T) {
 	})
 }
 
-// whoIsLockedOut: an attacker locks passwords; the user signs in where it did
-// before, and with a mailed code anywhere; the attacker stays out, whatever he
-// has.
+// whoIsLockedOut tests that after an attacker locks passwords, the user signs in from a known
+// address, and with a mailed code from any address. The attacker stays locked out, whatever
+// credentials it has.
 func whoIsLockedOut(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("w1")
 	kit.MustIssue(t, "at home", signInFrom(a.Server, atHome, "w1", kit.Password))
@@ -72,7 +72,7 @@ func whoIsLockedOut(t *testing.T, a *kit.OneServer) {
 	kit.MustIssue(t, "password on tour, where the code made it known", signInFrom(a.Server, onTour, "w1", kit.Password))
 	kit.MustRefuse(t, "right password, lair, after all that", signInFrom(a.Server, inLair, "w1", kit.Password), kit.WrongCredentialsBody)
 
-	// The other way round: what goes wrong at home locks home.
+	// Failures at home lock only home.
 	for range 10 {
 		kit.MustRefuse(t, "wrong at home", signInFrom(a.Server, atHome, "w1", kit.WrongCode), kit.WrongCredentialsBody)
 	}
@@ -83,8 +83,7 @@ func whoIsLockedOut(t *testing.T, a *kit.OneServer) {
 	kit.MustIssue(t, "right code on tour", signInFrom(a.Server, onTour, "w1", "0123ABCD"))
 }
 
-// standsEverywhere fails the test unless the tokens are as they should be on
-// both servers.
+// standsEverywhere expects on both servers that the tokens are valid or invalid.
 func standsEverywhere(a *kit.OneServer, t *testing.T, what string, m *kit.Server, stands bool, access, refresh string) {
 	t.Helper()
 	check := kit.MustBeInactive
@@ -109,7 +108,7 @@ func sessionsElsewhere(t *testing.T, a *kit.OneServer) {
 		t.Errorf("me: got %d %s, want 200", got.Status, got.Body)
 	}
 
-	// A session that began by a code, under the lock, stands as well.
+	// A session that began with a code under the lock stays valid too.
 	a.StoreCode("w2", "0123ABCD", nil)
 	token = kit.MustIssue(t, "code on tour", signInFrom(m, onTour, "w2", "0123ABCD"))
 	standsEverywhere(a, t, "begun under the lock", m, true, token.Field("access_token"), token.Field("refresh_token"))
@@ -129,8 +128,8 @@ func sessionsAtTheLock(t *testing.T, a *kit.OneServer) {
 	standsEverywhere(a, t, "the lock is over", m, true, home.Field("access_token"), home.Field("refresh_token"))
 }
 
-// codesOfManyAddresses: guesses at a code are counted wherever they come from,
-// and keep nobody out who is known.
+// codesOfManyAddresses tests that guesses at a code are counted from all addresses, and do not
+// exclude a user at a known address.
 func codesOfManyAddresses(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("w4")
 	kit.MustIssue(t, "at home", signInFrom(a.Server, atHome, "w4", kit.Password))
@@ -142,9 +141,9 @@ func codesOfManyAddresses(t *testing.T, a *kit.OneServer) {
 	kit.MustRefuse(t, "right code, on tour", signInFrom(a.Server, onTour, "w4", "0123ABCD"), kit.WrongCredentialsBody)
 	kit.MustIssue(t, "right code, at home", signInFrom(a.Server, atHome, "w4", "0123ABCD"))
 	kit.MustRefuse(t, "right password, on tour", signInFrom(a.Server, onTour, "w4", kit.Password), kit.WrongCredentialsBody)
-	// Whoever is known gets messages still.
+	// A user at a known address still gets messages.
 	if code := a.RequestCode(a.Server, "shop", "w4"); code == "" {
-		t.Error("no code came")
+		t.Error("got no code")
 	}
 }
 
@@ -163,7 +162,7 @@ func sourcesPersist(t *testing.T, a *kit.OneServer) {
 	kit.MustRefuse(t, "locked everywhere", signInFrom(a.Server, atHome, "w5", kit.Password), kit.WrongCredentialsBody)
 }
 
-// unlockEverywhere: an administrator opens all locks at once, for all replicas.
+// unlockEverywhere tests that an administrator ends all locks at once, for all replicas.
 func unlockEverywhere(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("w6")
 	m := a.StartServer(kit.BehindProxy)
@@ -178,8 +177,8 @@ func unlockEverywhere(t *testing.T, a *kit.OneServer) {
 	kit.MustIssue(t, "on tour", signInFrom(m, onTour, "w6", "0123ABCD"))
 }
 
-// renewalUnderLock: a code to renew the password comes from the mailbox, so
-// guesses at passwords do not keep it out; a new password opens everything.
+// renewalUnderLock tests that guesses at passwords do not prevent a renewal, because its code
+// is mailed. A new password ends all locks.
 func renewalUnderLock(t *testing.T, a *kit.OneServer) {
 	a.Apply(`MessageSenders: [{ID: renewals, Name: Renewals, MessageTypes: [ForgottenPassword], URL: "` + a.Inbox.URL +
 		`/{messagetype}", SharedKey: ` + kit.SharedKey + `, AllowAllBuyers: true}]`)
@@ -202,8 +201,8 @@ func renewalUnderLock(t *testing.T, a *kit.OneServer) {
 	kit.MustIssue(t, "new password, on tour", signInFrom(a.Server, onTour, "w7", fresh))
 }
 
-// selectionUnderLock: a member of two companies chooses one after a code that
-// was redeemed under a lock.
+// selectionUnderLock tests that a member of two companies can choose one after a code was
+// redeemed under a lock.
 func selectionUnderLock(t *testing.T, a *kit.OneServer) {
 	a.Apply(`ApiClients: [{ID: members, AppName: Members, ClientSecret: ` + kit.ClientSecret + `, Active: true, AccessTokenDuration: 60,
 		RefreshTokenDuration: 1440, AllowAnyBuyer: true, AllowedCredentials: [otp, password],

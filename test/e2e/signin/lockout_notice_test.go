@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestLockoutNotice tests that the user of a locked login is notified, once an hour at most.
-// The notice is durable, and an unknown username costs the same work.
+// TestLockoutNotice tests that the user of a locked login is notified at most once an hour. The
+// notice is durable, and an unknown username costs the same work.
 func TestLockoutNotice(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.BehindProxy)
@@ -26,39 +26,39 @@ func TestLockoutNotice(t *testing.T) {
 		if told.MessageType != "AccountLocked" || told.Path != "/accountlocked" || told.EventBody.Username != "n1" ||
 			told.Recipient.Email != "n1@people.example" || told.UserToken != "" || told.EventBody.LockedUntil == nil ||
 			!told.EventBody.LockedUntil.Equal(state.LockedUntil.Truncate(time.Second)) {
-			t.Errorf("told %+v, locked until %v", told, state.LockedUntil)
+			t.Errorf("got the notice %+v, locked until %v", told, state.LockedUntil)
 		}
-		// What locks again within the hour, here or there, is not told.
+		// Further locks within the hour, from any source, cause no notice.
 		for i := range 4 {
 			a.Clock.Advance(a.Login("n1").Lockout.LockedUntil.Sub(a.Clock.Now()))
 			kit.MustRefuse(t, "wrong", signInFrom([]*kit.Server{a.Server, m}[i%2], inLair, "n1", kit.WrongCode), kit.WrongCredentialsBody)
 		}
 		if mails := a.AwaitMessages(); len(mails) != 0 {
-			t.Errorf("told %d times more within the hour", len(mails))
+			t.Errorf("got %d further notices within the hour, want none", len(mails))
 		}
 		a.Clock.Advance(time.Hour)
 		kit.MustRefuse(t, "wrong", signInFrom(m, inLair, "n1", kit.WrongCode), kit.WrongCredentialsBody)
 		if mails := a.AwaitMessages(); len(mails) != 1 || mails[0].MessageType != "AccountLocked" {
-			t.Errorf("told %d times after an hour", len(mails))
+			t.Errorf("got %d notices after an hour, want 1", len(mails))
 		}
 
-		// A known source that locks itself out is told as well.
+		// A known source that locks itself out causes a notice too.
 		a.AddUsers("n2")
 		kit.MustIssue(t, "at home", signInFrom(a.Server, atHome, "n2", kit.Password))
 		for range 10 {
 			kit.MustRefuse(t, "wrong", signInFrom(a.Server, atHome, "n2", kit.WrongCode), kit.WrongCredentialsBody)
 		}
 		if mails := a.AwaitMessages(); len(mails) != 1 || mails[0].EventBody.Username != "n2" {
-			t.Errorf("told %d times of a source's lock", len(mails))
+			t.Errorf("got %d notices of the lock of a source, want 1", len(mails))
 		}
 
-		// Nobody is told of a name that nobody has, at the same price.
+		// No notice is sent for an unknown name, and the cost is the same.
 		requests := a.QueryOne("SELECT count(*) FROM code_requests WHERE type = '" + string(storage.MessageAccountLocked) + "'")
 		for range 10 {
 			kit.MustRefuse(t, "wrong", signInFrom(a.Server, inLair, "n-nobody", kit.WrongCode), kit.WrongCredentialsBody)
 		}
 		if mails := a.AwaitMessages(); len(mails) != 0 {
-			t.Errorf("told %d times of a name that nobody has", len(mails))
+			t.Errorf("got %d notices for an unknown name, want none", len(mails))
 		}
 		after := a.QueryOne("SELECT count(*) FROM code_requests WHERE type = '" + string(storage.MessageAccountLocked) + "'")
 		if before, now := number(t, requests), number(t, after); now != before+1 {
@@ -70,7 +70,7 @@ func TestLockoutNotice(t *testing.T) {
 	})
 }
 
-// number reads a number.
+// number parses a number.
 func number(t *testing.T, text string) (n int) {
 	t.Helper()
 	if _, err := fmt.Sscan(text, &n); err != nil {

@@ -16,8 +16,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestLockout tests that failures lock a login, for longer each time, and success, time or an
-// administrator unlocks it.
+// TestLockout tests that failures lock a login, for longer each time, and that success, time or
+// an administrator unlocks it.
 func TestLockout(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		kit.NewOneServer(w).Each(t, []kit.OneServerTest{
@@ -33,15 +33,15 @@ func TestLockout(t *testing.T) {
 	})
 }
 
-// limitReached: after ten wrong secrets of any kind the right ones are refused
-// like wrong ones.
+// limitReached tests that after ten wrong secrets of any type the right ones are refused like
+// wrong ones.
 func limitReached(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("d1")
 	code := a.RequestCode(a.Server, "shop", "d1")
 	for i := range 10 {
 		kit.MustRefuse(t, "wrong", a.Server.SignInThrough([]string{"shop", "kiosk"}[i%2], "d1", kit.WrongCode), kit.WrongCredentialsBody)
 		if locked := a.Login("d1").Lockout.Locked(a.Clock.Now()); locked != (i == 9) {
-			t.Errorf("locked after failure %d: %v", i+1, locked)
+			t.Errorf("after failure %d: got locked %v", i+1, locked)
 		}
 	}
 	kit.MustRefuse(t, "right code", a.Server.SignIn("d1", code), kit.WrongCredentialsBody)
@@ -54,23 +54,23 @@ func limitReached(t *testing.T, a *kit.OneServer) {
 	}
 }
 
-// backOff: each failure after the tenth locks for twice as long, attempts
-// meanwhile change nothing, and every lock ends by itself.
+// backOff tests that each failure after the tenth locks for twice as long, that attempts under
+// the lock change nothing, and that every lock ends by itself.
 func backOff(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("d4")
 	a.LockOut(a.Server, "d4")
 	for lock := 2 * time.Minute; ; lock *= 2 {
 		state := a.Login("d4").Lockout
 		if got := state.LockedUntil.Sub(state.LastFailureAt); got != lock {
-			t.Errorf("locked for %s, want %s", got, lock)
+			t.Errorf("got a lock of %s, want %s", got, lock)
 		}
-		for range 3 { // at a quarter, half and three quarters of it
+		for range 3 { // at a quarter, half and three quarters of the lock
 			a.Clock.Advance(lock / 4)
 			kit.MustRefuse(t, "wrong while locked", a.Server.SignInThrough("kiosk", "d4", kit.WrongCode), kit.WrongCredentialsBody)
 			kit.MustRefuse(t, "right while locked", a.Server.SignIn("d4", kit.Password), kit.WrongCredentialsBody)
 		}
 		if now := a.Login("d4").Lockout; !now.LockedUntil.Equal(state.LockedUntil) || now.Failures != state.Failures {
-			t.Errorf("attempts while locked made %+v of %+v", now, state)
+			t.Errorf("after attempts under the lock: got %+v, want %+v", now, state)
 		}
 		a.Clock.Advance(state.LockedUntil.Sub(a.Clock.Now()))
 		if lock == 16*time.Minute {
@@ -84,7 +84,7 @@ func backOff(t *testing.T, a *kit.OneServer) {
 	}
 	kit.MustIssue(t, "a success began a new count", a.Server.SignIn("d4", kit.Password))
 
-	// A quiet day begins one too.
+	// A day without failures starts the count again too.
 	a.LockOut(a.Server, "d4")
 	a.Clock.Advance(2*time.Minute + 24*time.Hour)
 	for range 9 {
@@ -101,18 +101,18 @@ func unlocked(t *testing.T, a *kit.OneServer) {
 		kit.MustRefuse(t, "locked here", a.Server.SignIn("d5", kit.Password), kit.WrongCredentialsBody)
 		kit.MustRefuse(t, "locked there", m.SignIn("d5", kit.Password), kit.WrongCredentialsBody)
 		if out := a.Run("user", "unlock", " D5"); out != "login \"d5\" is unlocked\n" {
-			t.Errorf("unlock said %q", out)
+			t.Errorf("unlock: got %q", out)
 		}
 		if got := a.Failures("d5"); got != 0 {
-			t.Errorf("got %d failures after the unlock", got)
+			t.Errorf("got %d failures after the unlock, want 0", got)
 		}
 	}
 	kit.MustIssue(t, "unlocked here", a.Server.SignIn("d5", kit.Password))
 	kit.MustIssue(t, "unlocked there", m.SignIn("d5", kit.Password))
 }
 
-// phantomsAlike: a name that nobody has is counted and locked like any other,
-// and its answers are the same to the letter.
+// phantomsAlike tests that an unknown name is counted and locked as others are, and that its
+// answers are exactly the same.
 func phantomsAlike(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("d8")
 	ctx := context.WithoutCancel(t.Context())
@@ -126,15 +126,15 @@ func phantomsAlike(t *testing.T, a *kit.OneServer) {
 		known := kit.VisibleBody(a.Server.SignInThrough(client, "d8", kit.WrongCode))
 		unknown := kit.VisibleBody(a.Server.SignInThrough(client, "d8-nobody", kit.WrongCode))
 		if diff := cmp.Diff(known, unknown); diff != "" {
-			t.Errorf("attempt %d: %s", i+1, diff)
+			t.Errorf("attempt %d (-known +unknown):\n%s", i+1, diff)
 		}
 		k, u := state("d8"), state("d8-nobody")
 		if !k.Known || u.Known {
-			t.Fatalf("known: %v and %v", k.Known, u.Known)
+			t.Fatalf("got known %v and %v, want true and false", k.Known, u.Known)
 		}
 		if k.Lockout.Failures != u.Lockout.Failures || k.Lockout.Version != u.Lockout.Version ||
 			k.Lockout.Locked(a.Clock.Now()) != u.Lockout.Locked(a.Clock.Now()) {
-			t.Errorf("attempt %d: known %+v, unknown %+v", i+1, k.Lockout, u.Lockout)
+			t.Errorf("attempt %d: got %+v for a known name and %+v for an unknown one", i+1, k.Lockout, u.Lockout)
 		}
 	}
 	if u := state("d8-nobody").Lockout; u.Failures != 10 || !u.Locked(a.Clock.Now()) {
@@ -181,7 +181,7 @@ func countsPersist(t *testing.T, a *kit.OneServer) {
 	kit.MustRefuse(t, "locked after a restart", a.StartServer().SignIn("d11", kit.Password), kit.WrongCredentialsBody)
 }
 
-// failingHasher is a hasher that refuses with an error.
+// failingHasher is a hasher that fails with an error.
 type failingHasher struct{ err error }
 
 func (h failingHasher) Verify(context.Context, string, string) (ok, upgrade bool, err error) {
@@ -192,7 +192,7 @@ func (h failingHasher) DecoyVerify(context.Context, string) error { return h.err
 
 func (h failingHasher) Hash(context.Context, string) (string, error) { return "", h.err }
 
-// eitherFactor is an attempt with what may be a code or a password.
+// eitherFactor is an attempt with a secret that may be a code or a password.
 func eitherFactor(username, secret string) signin.Attempt {
 	return signin.Attempt{
 		ProfileID: storage.DefaultProfileID, Username: username, Secret: secret,
@@ -200,10 +200,10 @@ func eitherFactor(username, secret string) signin.Attempt {
 	}
 }
 
-// busyHasher: a wrong code is known to be wrong before the password is hashed.
-// If that guess did not count when the hasher has no turn to give, or the caller
-// hangs up while waiting for one, codes could be guessed without end by whoever
-// keeps the hasher busy.
+// busyHasher tests that a wrong code counts even if the hasher then has no free slot, or the
+// caller disconnects while it waits. A wrong code is known to be wrong before the password is
+// hashed. If the guess did not count, a caller that keeps the hasher busy could guess codes
+// without limit.
 func busyHasher(t *testing.T, a *kit.OneServer) {
 	ctx := context.WithoutCancel(t.Context())
 	shop, err := a.App.Store.Client(ctx, "shop")
@@ -223,7 +223,7 @@ func busyHasher(t *testing.T, a *kit.OneServer) {
 				hangUp()
 			}
 			if _, err := auth.Verify(hungUp, &shop, eitherFactor("busy-"+name, kit.WrongCode)); err == nil {
-				t.Fatalf("%s: a wrong code was taken", name)
+				t.Fatalf("%s: a wrong code was accepted", name)
 			}
 			if hungUp.Err() != nil {
 				hungUp, hangUp = context.WithCancel(ctx)
@@ -232,7 +232,7 @@ func busyHasher(t *testing.T, a *kit.OneServer) {
 		hangUp()
 		kit.MustRefuse(t, name+": the right code after twelve wrong ones", a.Server.SignIn("busy-"+name, code), kit.WrongCredentialsBody)
 
-		// Without a code to guess nothing was learned, so nothing counts.
+		// Without a live code the guess reveals nothing, so it does not count.
 		a.AddUsers("idle-" + name)
 		for range 12 {
 			if _, err := auth.Verify(ctx, &shop, eitherFactor("idle-"+name, kit.Password)); !errors.Is(err, failure) {
@@ -243,23 +243,23 @@ func busyHasher(t *testing.T, a *kit.OneServer) {
 	}
 }
 
-// dayOfGuessing: the most patient attacker, who asks for a new code as often as
-// it helps and comes from fifty addresses, gets 25 guesses in a day at most.
+// dayOfGuessing tests that the most patient attacker has at most 25 guesses in a day. It
+// requests a new code as often as that helps, and uses fifty addresses.
 func dayOfGuessing(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("d6")
 	for begun, tries := a.Clock.Now(), 0; a.Clock.Now().Before(begun.Add(24 * time.Hour)); tries++ {
 		if tries > 300 {
-			t.Fatal("the login does not lock")
+			t.Fatal("got no lock after 300 tries")
 		}
 		if got := a.Server.RequestCodeThrough("kiosk", "d6", ""); got.Status != http.StatusNoContent {
 			t.Fatalf("code request: got %d %s, want 204", got.Status, got.Body)
 		}
-		a.StoreCode("d6", "0123ABCD", nil) // or the guess could be at no code at all
+		a.StoreCode("d6", "0123ABCD", nil) // otherwise there may be no live code to guess
 		address := fmt.Sprintf("198.51.100.%d", tries%50)
 		got := a.Server.Do(http.MethodPost, "/oauth/token", kit.FormMedia, kit.EncodeForm(append(kit.ClientFields("kiosk"),
 			"grant_type", "password", "username", "d6", "password", kit.WrongCode)...), "X-Forwarded-For", address)
 		kit.MustRefuse(t, "guess", got, kit.WrongCredentialsBody)
-		// Once locked, wait for the end of the lock, and try in between too.
+		// Once locked, wait for the end of the lock, and also try before it.
 		if state, now := a.Login("d6").Lockout, a.Clock.Now(); state.Locked(now) {
 			a.Clock.Advance(min(state.LockedUntil.Sub(now), 47*time.Minute))
 		}
@@ -271,7 +271,7 @@ func dayOfGuessing(t *testing.T, a *kit.OneServer) {
 	}
 	t.Logf("%d guesses in a day", compared)
 
-	// A new code does not reset the count, nor does the right one help now.
+	// A new code does not reset the count, and the right code is refused now.
 	a.StoreCode("d6", "01234567", nil)
 	kit.MustRefuse(t, "right code in the end", a.Server.SignInThrough("kiosk", "d6", "01234567"), kit.WrongCredentialsBody)
 }
@@ -330,10 +330,9 @@ func TestLockedLoginsAreRefusedEverywhere(t *testing.T) {
 	})
 }
 
-// pathsAsk shuts a gate after everything was issued and tries it all, on two
-// replicas, and opens it again. Then what was issued works again, or has ended
-// for good: a user, company or login that was switched off, and a user who was not
-// admitted for a while, has nothing left.
+// pathsAsk issues every credential, closes a gate, tries all of them on two replicas, and opens
+// the gate again. After a lock the credentials work again. After a user, company or login was
+// disabled, or a user was not admitted for some time, they have ended.
 func pathsAsk(a *kit.OneServer, t *testing.T, m *kit.Server, name string, revives bool, turn func(name string, shut bool)) {
 	a.AddUsersTo("of-"+name, func(user kit.Object) {
 		hash, err := kit.PasswordHash()
@@ -376,15 +375,16 @@ func pathsAsk(a *kit.OneServer, t *testing.T, m *kit.Server, name string, revive
 		kit.MustRefuse(t, "refresh", n.Refresh(refresh), kit.InvalidRefreshTokenBody)
 		kit.MustRefuse(t, "code", n.SignIn(name, code), kit.WrongCredentialsBody)
 		signedIn := n.SignIn(name, kit.Password)
-		for tries := 0; tries < 3 && signedIn.Status != http.StatusOK; tries++ { // few, or the login is locked
-			time.Sleep(time.Second) // until the replica knows again
+		for tries := 0; tries < 3 && signedIn.Status != http.StatusOK; tries++ { // more tries would lock the login
+			time.Sleep(time.Second) // until the replica has read the change
 			signedIn = n.SignIn(name, kit.Password)
 		}
 		kit.MustBeActive(t, "new access token", n.Introspect(kit.MustIssue(t, "password", signedIn).Field("access_token")))
 	}
 }
 
-// clientGate: a disabled client gets nothing, and its users' tokens are dead.
+// clientGate tests that a disabled client gets nothing, and that the tokens of its users are
+// invalid.
 func clientGate(a *kit.OneServer, t *testing.T, m *kit.Server) {
 	a.AddUsers("d7-client")
 	token := kit.MustIssue(t, "password", a.Server.SignInThrough("other", "d7-client", kit.Password))

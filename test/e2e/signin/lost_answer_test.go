@@ -25,8 +25,8 @@ func tokensOf(r kit.Response) [2]string {
 }
 
 // TestLostAnswer tests that a client that repeats the redemption of a code with the same
-// Idempotency-Key gets the same tokens for two minutes, from any server. Everything else is
-// refused, and no failure is counted.
+// Idempotency-Key gets the same tokens for two minutes, from any server. Any other repetition
+// is refused, and no failure is counted.
 func TestLostAnswer(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -37,7 +37,7 @@ func TestLostAnswer(t *testing.T) {
 		for _, n := range []*kit.Server{a.Server, second} {
 			again := kit.MustIssue(t, "again", signInWithKey(n, "key-1", "kiosk", " MARY", code))
 			if tokensOf(again) != tokensOf(first) || first.Field("refresh_token") == "" {
-				t.Errorf("other tokens: %s, %s", first.Body, again.Body)
+				t.Errorf("got other tokens: %s, %s", first.Body, again.Body)
 			}
 		}
 		kit.MustRefuse(t, "no key", a.Server.SignInThrough("kiosk", "mary", code), kit.WrongCredentialsBody)
@@ -60,8 +60,8 @@ func TestLostAnswer(t *testing.T) {
 	})
 }
 
-// TestLostAnswerCannotBeGuessed: who knows the Idempotency-Key of another caller, and
-// guesses at the code, gets nothing after the first wrong guess.
+// TestLostAnswerCannotBeGuessed tests that a caller who knows the Idempotency-Key of another
+// caller and guesses the code gets nothing after the first wrong guess.
 func TestLostAnswerCannotBeGuessed(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -74,20 +74,20 @@ func TestLostAnswerCannotBeGuessed(t *testing.T) {
 	})
 }
 
-// TestLostAnswerOfPassword tests that a permanent password is no code. The key does not count.
+// TestLostAnswerOfPassword tests that the key has no effect with a permanent password.
 func TestLostAnswerOfPassword(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()
 		first := kit.MustIssue(t, "first", signInWithKey(n, "key", "shop", "jane", kit.Password))
 		again := kit.MustIssue(t, "again", signInWithKey(n, "key", "shop", "jane", kit.Password))
 		if tokensOf(again) == tokensOf(first) {
-			t.Error("the second sign-in got the tokens of the first one")
+			t.Error("got the tokens of the first sign-in, want new ones")
 		}
 	})
 }
 
-// TestLostAnswerAtOnce tests that of many equal requests at once on two servers, one takes
-// effect, and all get its tokens. With a key for each, one gets tokens and the others nothing.
+// TestLostAnswerAtOnce sends many equal requests at once to two servers. One takes effect, and
+// all get its tokens. With different keys, one request gets tokens and the others none.
 func TestLostAnswerAtOnce(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.LongRequestTimeout)
@@ -112,8 +112,8 @@ func TestLostAnswerAtOnce(t *testing.T) {
 	})
 }
 
-// TestLostAnswerAtRest tests that the database has neither the tokens nor the key, and the
-// sealed answer is deleted when it has ended.
+// TestLostAnswerAtRest tests that the database contains neither the tokens nor the key, and
+// that the sealed answer is deleted after its end.
 func TestLostAnswerAtRest(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -121,24 +121,24 @@ func TestLostAnswerAtRest(t *testing.T) {
 		code := a.RequestCode(a.Server, "kiosk", "mary")
 		first := kit.MustIssue(t, "first", signInWithKey(a.Server, "key-of-the-client", "kiosk", "mary", code))
 		if n := a.QueryOne("SELECT count(*) FROM kept_answers"); n != "1" {
-			t.Fatalf("%s kept answers", n)
+			t.Fatalf("got %s kept answers, want 1", n)
 		}
 		file := filepath.Join(t.TempDir(), "backup.db")
-		a.Run("backup", file) // which has every row
+		a.Run("backup", file) // the backup contains every row
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, secret := range []string{first.Field("access_token"), first.Field("refresh_token"), "key-of-the-client"} {
 			if strings.Contains(string(data), secret) {
-				t.Errorf("the database has %s", secret)
+				t.Errorf("the database contains %s, want it sealed", secret)
 			}
 		}
 		if _, err := a.App.Store.Sweep(t.Context(), a.Clock.Now().Add(3*time.Minute), 100); err != nil {
 			t.Fatal(err)
 		}
 		if n := a.QueryOne("SELECT count(*) FROM kept_answers"); n != "0" {
-			t.Errorf("%s kept answers after the sweep", n)
+			t.Errorf("got %s kept answers after the sweep, want 0", n)
 		}
 	})
 }

@@ -46,7 +46,7 @@ func besidePassword(t *testing.T, a *kit.OneServer) {
 	kit.MustIssue(t, "password", a.Server.SignIn("b1", kit.Password))
 	after := a.Login("b1")
 	if before.PasswordHash == "" || after.PasswordHash != before.PasswordHash || !after.PasswordSetAt.Equal(before.PasswordSetAt) {
-		t.Error("the sign-in with a code touched the permanent password")
+		t.Error("the sign-in with a code changed the permanent password")
 	}
 }
 
@@ -63,7 +63,7 @@ func newerReplaces(t *testing.T, a *kit.OneServer) {
 	first := a.RequestCode(a.Server, "shop", "b8")
 	second := a.RequestCode(a.Server, "shop", "b8")
 	if first == second {
-		t.Fatalf("both codes are %s", first)
+		t.Fatalf("got the same code %s twice", first)
 	}
 	kit.MustRefuse(t, "first code", a.Server.SignIn("b8", first), kit.WrongCredentialsBody)
 	kit.MustIssue(t, "second code", a.Server.SignIn("b8", second))
@@ -95,7 +95,7 @@ func otherClientsCode(t *testing.T, a *kit.OneServer) {
 		"client_id", "SHOP", "client_secret", kit.ClientSecret, "username", "b9c", "password", code))
 }
 
-// otherPurpose has the server itself send a code for a password reset.
+// otherPurpose lets the server send a code for a password reset.
 func otherPurpose(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("b9d")
 	now := a.Clock.Now().UTC()
@@ -110,7 +110,7 @@ func otherPurpose(t *testing.T, a *kit.OneServer) {
 	}
 }
 
-// otherProfile has two people of one name in two profiles.
+// otherProfile tests two users with one name in two profiles.
 func otherProfile(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("dual")
 	a.AddUsersTo("acme", func(user kit.Object) { user["ID"], user["PasswordProfileID"] = "dual-of-branch", "digits" }, "dual")
@@ -120,9 +120,9 @@ func otherProfile(t *testing.T, a *kit.OneServer) {
 	mine := kit.MustIssue(t, "shop's code at shop", a.Server.SignIn("dual", atShop))
 	theirs := kit.MustIssue(t, "branch's code at branch", a.Server.SignInThrough("branch", "dual", atBranch))
 	if kit.ClaimsOf(t, mine.Field("access_token")).Sub == kit.ClaimsOf(t, theirs.Field("access_token")).Sub {
-		t.Error("both tokens are of one subject")
+		t.Error("got the same subject in both tokens")
 	}
-	// Even a code that is bound to no client stays in its profile.
+	// A code that is not bound to a client is still bound to its profile.
 	a.StoreCode("dual", "01234567", func(c *storage.Code) { c.ClientID = "" })
 	kit.MustRefuse(t, "unbound code at branch", a.Server.SignInThrough("branch", "dual", "01234567"), kit.WrongCredentialsBody)
 	kit.MustIssue(t, "unbound code at shop", a.Server.SignIn("dual", "01234567"))
@@ -138,7 +138,7 @@ func wrongCodesCount(t *testing.T, a *kit.OneServer) {
 	kit.MustRefuse(t, "right code after ten wrong ones", a.Server.SignIn("b13", code), kit.WrongCredentialsBody)
 	kit.MustRefuse(t, "password after ten wrong codes", a.Server.SignIn("b13", kit.Password), kit.WrongCredentialsBody)
 
-	// One success in between and the count begins again.
+	// A success in between starts the count again.
 	for range 9 {
 		kit.MustRefuse(t, "wrong code", a.Server.SignInThrough("kiosk", "b14", kit.WrongCode), kit.WrongCredentialsBody)
 	}
@@ -150,8 +150,8 @@ func wrongCodesCount(t *testing.T, a *kit.OneServer) {
 	kit.MustIssue(t, "not locked", a.Server.SignIn("b14", kit.Password))
 }
 
-// noPasswordChange: nothing that the dialect knows sets a password with what a
-// code yields.
+// noPasswordChange tests that no operation of the dialect sets a password with a token from a
+// code.
 func noPasswordChange(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("b12")
 	token := kit.MustIssue(t, "code", a.Server.SignIn("b12", a.RequestCode(a.Server, "shop", "b12"))).Field("access_token")
@@ -170,13 +170,13 @@ func noPasswordChange(t *testing.T, a *kit.OneServer) {
 		}
 	}
 	if a.Login("b12").PasswordHash != before {
-		t.Error("the password was changed")
+		t.Error("the password was changed, want no change")
 	}
 	kit.MustIssue(t, "old password", a.Server.SignIn("b12", kit.Password))
 }
 
-// newClientDefaults: a new client may not use the password grant until it is
-// told so.
+// newClientDefaults tests that a new client may not use the password grant until this is
+// enabled.
 func newClientDefaults(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("b15")
 	var made struct {
@@ -222,7 +222,7 @@ func amrStays(t *testing.T, a *kit.OneServer) {
 			token = kit.MustIssue(t, "refresh", a.Server.Refresh(token.Field("refresh_token")))
 			next := kit.ClaimsOf(t, token.Field("access_token"))
 			if !slices.Equal(next.AMR, first.AMR) || next.AuthTime != first.AuthTime || next.Sub != first.Sub || next.Iat < first.Iat+20*60 {
-				t.Errorf("refreshed token: %+v, first was %+v", next, first)
+				t.Errorf("refreshed token: got %+v after %+v", next, first)
 			}
 		}
 		if got := a.Server.Introspect(token.Field("access_token")); !strings.Contains(got.Body, fmt.Sprintf(`"auth_time":%d,"amr":["%s"]`, first.AuthTime, factor.amr)) {
@@ -256,11 +256,11 @@ func codeShapes(t *testing.T, a *kit.OneServer) {
 		for range 12 {
 			code := a.RequestCode(a.Server, client, name)
 			if !regexp.MustCompile(shape).MatchString(code) {
-				t.Errorf("code %q, want %s", code, shape)
+				t.Errorf("got the code %q, want %s", code, shape)
 			}
 			seen[code] = true
 		}
-		if len(seen) < 11 { // six digits repeat once in fifteen thousand such runs
+		if len(seen) < 11 { // in fifteen thousand runs, six digits repeat more often about once
 			t.Errorf("got %d different codes of 12", len(seen))
 		}
 	}
@@ -268,8 +268,8 @@ func codeShapes(t *testing.T, a *kit.OneServer) {
 	kit.MustIssue(t, "six digits", a.Server.SignInThrough("branch", "shape6", code[:3]+"-"+code[3:]))
 }
 
-// codeLife: a code lives to the second, by the clock of whoever redeems it, and
-// for ten minutes at most whatever the profile says.
+// codeLife tests that a code expires to the second, by the clock of the server that redeems it,
+// and after at most ten minutes, whatever the profile says.
 func codeLife(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("b4")
 	late, early := &kit.Clock{}, &kit.Clock{}
@@ -302,14 +302,14 @@ func codeLife(t *testing.T, a *kit.OneServer) {
 	asked := a.Clock.Now()
 	a.RequestCode(a.Server, "kiosk", "b4")
 	if life := a.Login("b4").Code.ExpiresAt.Sub(asked); life > 10*time.Minute+5*time.Second {
-		t.Errorf("a code lives for %s", life)
+		t.Errorf("got a code that lives for %s, want at most 10m", life)
 	}
 }
 
-// redeemWith asks for a code on the first replica and redeems it on another
-// one when its clock says that so much of the code's life is left. If that took
-// so long that the code may have expired on the way, it begins again, with a
-// planted code, since how often one may ask is limited.
+// redeemWith requests a code at the first replica and redeems it at another one, when the other
+// replica's clock shows that much of the code's lifetime left. If that took so long that the
+// code may have expired, it begins again with a stored code, because the number of requests is
+// limited.
 func redeemWith(a *kit.OneServer, n *kit.Server, c *kit.Clock, skew, left time.Duration) kit.Response {
 	a.T.Helper()
 	c.Ahead.Store(a.Clock.Ahead.Load() + int64(skew))
@@ -321,7 +321,7 @@ func redeemWith(a *kit.OneServer, n *kit.Server, c *kit.Clock, skew, left time.D
 		begin := time.Now()
 		c.Advance(a.Login("b4").Code.ExpiresAt.Add(-left).Sub(c.Now()))
 		got := n.SignInThrough("kiosk", "b4", code)
-		if c != &a.Clock { // leave its workers the skew that they are meant to have
+		if c != &a.Clock { // keep the skew of its workers
 			c.Ahead.Store(a.Clock.Ahead.Load() + int64(skew))
 		}
 		if left < 0 || time.Since(begin) < left {

@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// attemptsDocument adds a client with a ceiling, one whose resources the server
-// does not have, and rules that only the users of one company must follow.
+// attemptsDocument adds a client with a limit of roles, a client with resources that the server
+// does not have, and password rules for the users of one company only.
 const attemptsDocument = kit.DPoPDocument + `
   - {ID: capped, AppName: Ceiling, Active: true, AccessTokenDuration: 60, AllowAnyBuyer: true, MaximumGrantedRoles: [Shopper],
      GrantTypes: [password, "urn:latchkey:params:oauth:grant-type:account-member"], AllowedCredentials: [otp, password]}
@@ -18,7 +18,7 @@ const attemptsDocument = kit.DPoPDocument + `
      GrantTypes: [password, "urn:latchkey:params:oauth:grant-type:account-member"], AllowedCredentials: [otp, password]}
 `
 
-// audited counts the events of that action and outcome.
+// audited counts the events with that action and outcome.
 func (s *adminSetup) audited(action, outcome string) (n int) {
 	for line := range strings.Lines(s.Log.String()) {
 		var event struct{ Audit, Outcome string }
@@ -29,9 +29,9 @@ func (s *adminSetup) audited(action, outcome string) (n int) {
 	return n
 }
 
-// TestEveryAttemptIsRecorded tests that a request that must fail whatever the credential is
-// either answers a right credential like a wrong one, or records that the right one was
-// presented and uses it up.
+// TestEveryAttemptIsRecorded tests requests that must fail with any credential. The answer to a
+// right credential must be that to a wrong one, or the server must record that the right one
+// was presented and use it.
 func TestEveryAttemptIsRecorded(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(attemptsDocument)
@@ -73,7 +73,7 @@ func TestEveryAttemptIsRecorded(t *testing.T) {
 		} {
 			right, wrong := send(kit.Password), send("wrong-Horse-7-battery")
 			if right.Status != wrong.Status || right.Body != wrong.Body || right.Status/100 != 4 {
-				t.Errorf("%s: right %d %s, wrong %d %s", name, right.Status, right.Body, wrong.Status, wrong.Body)
+				t.Errorf("%s: got %d %s for a right credential and %d %s for a wrong one, want the same", name, right.Status, right.Body, wrong.Status, wrong.Body)
 			}
 		}
 		s.Command(t, "user", "unlock", "nell")
@@ -82,7 +82,7 @@ func TestEveryAttemptIsRecorded(t *testing.T) {
 	})
 }
 
-// pages: a page without tokens uses the code up and is recorded.
+// pages tests that a request for a page without tokens uses the code and is recorded.
 func (s *adminSetup) pages(t *testing.T) {
 	t.Helper()
 	code, _ := s.codes(t, "nell")
@@ -99,9 +99,9 @@ func (s *adminSetup) pages(t *testing.T) {
 	s.Command(t, "user", "unlock", "nell")
 }
 
-// renewals: codes of 144 bits are not guesses at live codes; passwords that break
-// the profile's rules are refused before the code is looked at, and others are
-// recorded.
+// renewals tests what renewals record. Codes of 144 bits are not guesses at live codes.
+// Passwords that break the rules of the profile are refused before the code is checked, and
+// others are recorded.
 func (s *adminSetup) renewals(t *testing.T) {
 	t.Helper()
 	code, renewal := s.codes(t, "nell")
@@ -115,7 +115,7 @@ func (s *adminSetup) renewals(t *testing.T) {
 	weak := put(renewal, "nell", "short")
 	for _, other := range []kit.Response{put("wrong", "nell", "short"), put(renewal, "nobody", "short")} {
 		if weak.Status != 400 || other.Body != weak.Body || other.Status != weak.Status {
-			t.Errorf("right %d %s, wrong %d %s", weak.Status, weak.Body, other.Status, other.Body)
+			t.Errorf("got %d %s for the right code and %d %s for a wrong one, want the same", weak.Status, weak.Body, other.Status, other.Body)
 		}
 	}
 	for range 15 {
@@ -132,14 +132,14 @@ func (s *adminSetup) renewals(t *testing.T) {
 	kit.MustIssue(t, "the code after wrong verification codes", signIn(code))
 	kit.MustIssue(t, "the password after them", signIn(kit.Password))
 
-	// Only the users of the company must have digits and letters in upper case.
+	// Only the users of the company must use digits and uppercase letters.
 	s.must(t, "PUT", "/v1/securityprofiles/strict", `{"Name":"Strict","PasswordConfig":{"SpecialCharacterRequired":true,"LimitPasswordReuse":3}}`)
 	s.must(t, "POST", "/v1/securityprofiles/assignments", `{"SecurityProfileID":"strict","BuyerID":"acme"}`)
 	if got := put(renewal, "nell", "longandplainpassword"); got.Status != 400 || s.audited("password.renewed", "insecure_password") != 1 {
-		t.Errorf("a password that breaks the company's rules: %d %s, %d events", got.Status, got.Body, s.audited("password.renewed", "insecure_password"))
+		t.Errorf("a password that breaks the company's rules: got %d %s, %d events; want 400 and 1", got.Status, got.Body, s.audited("password.renewed", "insecure_password"))
 	}
 	if got := put(renewal, "nell", kit.Password); got.Status != 400 || s.audited("password.renewed", "password_reused") != 1 {
-		t.Errorf("the present password: %d %s, %d events", got.Status, got.Body, s.audited("password.renewed", "password_reused"))
+		t.Errorf("the present password: got %d %s, %d events; want 400 and 1", got.Status, got.Body, s.audited("password.renewed", "password_reused"))
 	}
 	if got := put(renewal, "nell", "third-Horse-9-battery"); got.Status != 204 {
 		t.Errorf("another request: got %d %s, want 204", got.Status, got.Body)

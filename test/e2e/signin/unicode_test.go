@@ -94,8 +94,8 @@ func searchIgnoresCase(m *kit.OrderCloud, t *testing.T) {
 	}
 }
 
-// TestReceiverWithRetryAfter tests that a receiver that is being deployed answers 404, or 503
-// with Retry-After. The message arrives in the end.
+// TestReceiverWithRetryAfter tests a receiver that is being deployed. It answers 404, or 503
+// with Retry-After. The message must arrive in the end.
 func TestReceiverWithRetryAfter(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		receiver := &retryAfterReceiver{}
@@ -112,10 +112,10 @@ func TestReceiverWithRetryAfter(t *testing.T) {
 		kit.MustBeDelivered(t, "a code", steps)
 		calls := receiver.taken()
 		if len(calls) != 3 {
-			t.Fatalf("got %d calls", len(calls))
+			t.Fatalf("got %d calls, want 3", len(calls))
 		}
 		if pause := calls[2].Sub(calls[1]); pause < 6*time.Second {
-			t.Errorf("called again after %v, though Retry-After said 6 seconds", pause)
+			t.Errorf("got the next call after %v, want at least 6s as in Retry-After", pause)
 		}
 	})
 }

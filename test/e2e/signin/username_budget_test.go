@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestUsernameBudget tests that a user who tries to take other usernames is stopped after a
-// few, whether or not they are taken, in both dialects. Each try leaves an audit event.
+// TestUsernameBudget tests that a user who tries to take other usernames is stopped after a few
+// tries, in both dialects, whether or not the names are taken. Each try leaves an audit event.
 func TestUsernameBudget(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newAdminSetup(t, w)
@@ -60,7 +60,7 @@ func (s *adminSetup) usernames(t *testing.T, taken int, action string, try func(
 		got := try(i, name)
 		seconds, err := strconv.Atoi(got.Header.Get("Retry-After"))
 		if got.Status != http.StatusTooManyRequests || err != nil || seconds < 1 || seconds > 360 {
-			t.Errorf("%s after ten tries: %d %s, Retry-After %q", name, got.Status, got.Body, got.Header.Get("Retry-After"))
+			t.Errorf("%s after ten tries: got %d %s, Retry-After %q; want 429", name, got.Status, got.Body, got.Header.Get("Retry-After"))
 		}
 	}
 	if known, stopped := s.audited(action, "taken"), s.audited(action, "limited"); known != 10 || stopped != 2 {
