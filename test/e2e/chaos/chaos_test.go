@@ -23,7 +23,7 @@ var (
 	seed     = flag.Uint64("seed", 0, "of the random faults; 0: another one for each run")
 )
 
-// profiles contains a profile whose codes live as short as possible, and a client for it.
+// profiles contains a profile with the shortest allowed lifetime of codes, and a client for it.
 const profiles = `
 authentication_realms:
   - id: default
@@ -42,7 +42,7 @@ Buyers:
     Users:
 `
 
-const usersOfEach = 8 // of each client
+const usersOfEach = 8 // number of users of each client
 
 // run is one run of the chaos test.
 type run struct {
@@ -55,8 +55,8 @@ type run struct {
 	users    []*user
 }
 
-// TestChaos lets users sign in through three replicas while processes, the database and
-// the receiver fail, and checks what has become of each request, code and session.
+// TestChaos lets users sign in through three replicas while processes, the database and the
+// receiver fail. Then it checks the result of each request, code and session.
 func TestChaos(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64N(1<<32) + 1
@@ -85,7 +85,7 @@ func TestChaos(t *testing.T) {
 func newRun(t *testing.T) *run {
 	t.Helper()
 	c := &run{T: t, log: &faultLog{}, receiver: newReceiver(t)}
-	c.database = pgtest.StartReplicated(t, pgtest.Config{Relaxed: true}) // the system does not crash, so fsync changes nothing
+	c.database = pgtest.StartReplicated(t, pgtest.Config{Relaxed: true}) // the operating system does not crash, so fsync is not needed
 	c.w = kit.NewFixture(t, c.database.Empty(t))
 	document := fmt.Sprintf(profiles, c.receiver.url)
 	for clientID, profile := range map[string]string{"long": "default", "short": "hasty"} {
@@ -102,13 +102,13 @@ func newRun(t *testing.T) *run {
 	return c
 }
 
-// stream returns random numbers that depend on the seed only.
+// stream returns random numbers that depend only on the seed.
 func (c *run) stream(n uint64) *rand.Rand {
-	return rand.New(rand.NewPCG(*seed, n)) //nolint:gosec // no secret
+	return rand.New(rand.NewPCG(*seed, n)) //nolint:gosec // not a secret
 }
 
-// cause lets users work and causes faults. It returns when the users have ended and all
-// that was broken is mended.
+// cause lets users work and causes faults. It returns when the users have ended and all faults
+// are repaired.
 func (c *run) cause() {
 	ctx, cancel := context.WithTimeout(c.Context(), *duration)
 	defer cancel()
@@ -136,11 +136,11 @@ func (c *run) settle() {
 			return
 		}
 	}
-	c.Error("requests or messages are still open 90 s after the last fault")
+	c.Error("got open requests or messages 90s after the last fault")
 }
 
-// checkRequests checks that each accepted request is there, that each stored one was
-// delivered or gave way to a newer one, and that the newest of each user did not.
+// checkRequests checks that each accepted request is stored, that each stored one was delivered
+// or superseded by a newer one, and that the newest of each user was not superseded.
 func (c *run) checkRequests(rows map[string]stored) {
 	newest := map[string]int64{}
 	for _, s := range rows {
@@ -160,7 +160,7 @@ func (c *run) checkRequests(rows map[string]stored) {
 		replaced := s.superseded || !s.retiredAt.IsZero() && s.retiredAt.Before(s.expiresAt)
 		switch {
 		case replaced && s.seq == newest[s.username]:
-			c.Errorf("the newest request gave way to an older one: %v", s)
+			c.Errorf("the newest request was superseded by an older one: %v", s)
 		case s.superseded && s.state != "none":
 			c.Errorf("a superseded request has a message: %v", s)
 		case s.state == "delivered":
@@ -170,14 +170,14 @@ func (c *run) checkRequests(rows map[string]stored) {
 		case c.log.overlaps(s.expiresAt.Add(-takeover), s.expiresAt, ""):
 			states["lost to a fault in the last seconds"]++
 		default:
-			c.Errorf("lost: %v", s)
+			c.Errorf("got no delivery of %v", s)
 		}
 	}
 	c.Logf("%d requests accepted, %d stored: %v", accepted, len(rows), states)
 }
 
-// checkArrivals checks that no message came after its expiry, and that no older code came
-// after a newer one was issued, unless its replica was frozen meanwhile.
+// checkArrivals checks that no message arrived after its expiry, and that no older code arrived
+// after a newer one was issued, unless its replica was frozen in between.
 func (c *run) checkArrivals(rows map[string]stored) {
 	byUser := map[string][]stored{}
 	for _, s := range rows {
@@ -190,18 +190,18 @@ func (c *run) checkArrivals(rows map[string]stored) {
 			got, arrived := c.receiver.arrived(s.trace)
 			if !arrived {
 				if s.state == "delivered" {
-					c.Errorf("not received: %v", s)
+					c.Errorf("the receiver did not get %v", s)
 				}
 				continue
 			}
 			copies += got.copies - 1
 			if got.at.After(s.expiresAt) {
-				c.Errorf("received at %s: %v", got.at.Format("15:04:05.000"), s)
+				c.Errorf("got the expired message at %s: %v", got.at.Format("15:04:05.000"), s)
 			}
 			for _, newer := range all[i+1:] {
 				late := !newer.issuedAt.IsZero() && got.at.After(newer.issuedAt.Add(slack))
 				if late && !c.log.overlaps(newer.issuedAt, got.at, "freeze") {
-					c.Errorf("received at %s although a newer code was issued: %v\nnewer: %v", got.at.Format("15:04:05.000"), s, newer)
+					c.Errorf("got a message at %s although a newer code was issued: %v\nnewer: %v", got.at.Format("15:04:05.000"), s, newer)
 					break
 				}
 			}
@@ -210,24 +210,24 @@ func (c *run) checkArrivals(rows map[string]stored) {
 	c.Logf("%d further copies of messages were received", copies)
 }
 
-// checkRedemptions checks that each code was redeemed once, and that each that was refused
-// had been redeemed, replaced or had expired.
+// checkRedemptions checks that each code was redeemed once, and that each refused code had been
+// redeemed, replaced or expired.
 func (c *run) checkRedemptions(rows map[string]stored) {
 	redeemed := 0
 	for _, u := range c.users {
 		for trace, times := range u.successes {
 			redeemed++
 			if times > 1 {
-				c.Errorf("redeemed %d times: %v", times, rows[trace])
+				c.Errorf("got %d redemptions, want 1: %v", times, rows[trace])
 			}
 			if rows[trace].redeemedAt.IsZero() {
-				c.Errorf("redeemed, but not in the database: %v", rows[trace])
+				c.Errorf("got a redemption that is not in the database: %v", rows[trace])
 			}
 		}
 		for _, r := range u.refused {
 			s := rows[r.trace]
 			if s.redeemedAt.IsZero() && (s.retiredAt.IsZero() || s.retiredAt.After(r.at)) && r.at.Before(s.expiresAt) {
-				c.Errorf("refused at %s although it was live: %s: %v", r.at.Format("15:04:05.000"), r.body, s)
+				c.Errorf("got a refusal of a live code at %s: %s: %v", r.at.Format("15:04:05.000"), r.body, s)
 			}
 		}
 	}
@@ -248,7 +248,7 @@ func (c *run) checkSessions() {
 	refreshes := 0
 	for _, u := range c.users {
 		for _, what := range u.ended {
-			c.Errorf("a session ended: %s", what)
+			c.Errorf("got an ended session: %s", what)
 		}
 		refreshes += u.refreshes
 		if u.token == "" {
@@ -256,21 +256,21 @@ func (c *run) checkSessions() {
 		}
 		fields := append(kit.ClientFields(u.clientID), "grant_type", "refresh_token", "refresh_token", u.token)
 		if got := u.everywhere([]string{u.anyReplica()}, fields)[0]; got.status != http.StatusOK {
-			c.Errorf("refresh by %s at the end: %d %s", u.name, got.status, got.body)
+			c.Errorf("refresh by %s at the end: got %d %s, want 200", u.name, got.status, got.body)
 		}
 	}
 	if revoked := c.count("SELECT count(*) FROM families WHERE revoked_at > 0"); revoked != 0 {
-		c.Errorf("got %d revoked sessions", revoked)
+		c.Errorf("got %d revoked sessions, want none", revoked)
 	}
 	c.Logf("%d refreshes", refreshes)
 }
 
-// checkLogins checks that nobody is locked out.
+// checkLogins checks that no user is locked out.
 func (c *run) checkLogins() {
 	locked := query(c.T, c.w.DatabaseURL, `SELECT username FROM logins WHERE locked_until > 0 OR codes_locked_until > 0
 		UNION SELECT l.username FROM logins l JOIN login_sources s ON s.login_id = l.id WHERE s.locked_until > 0`, pgx.RowTo[string])
 	if len(locked) > 0 {
-		c.Errorf("locked out: %v", locked)
+		c.Errorf("got the locked logins %v, want none", locked)
 	}
 	counts := map[string]int{}
 	for _, f := range c.log.faults {

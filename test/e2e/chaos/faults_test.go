@@ -18,14 +18,14 @@ type fault struct {
 	from, to time.Time
 }
 
-// faultLog keeps what failed and when.
+// faultLog records faults and their times.
 type faultLog struct {
 	mu     sync.Mutex
 	began  time.Time
 	faults []fault
 }
 
-// during notes a fault that lasts as long as the call.
+// during records a fault that lasts as long as the call.
 func (l *faultLog) during(what string, do func()) {
 	f := fault{what: what, from: time.Now()}
 	do()
@@ -35,8 +35,7 @@ func (l *faultLog) during(what string, do func()) {
 	l.faults = append(l.faults, f)
 }
 
-// overlaps reports whether a fault whose name begins with one of the prefixes overlaps a
-// period.
+// overlaps reports whether a fault whose name has one of the prefixes overlaps a period.
 func (l *faultLog) overlaps(from, to time.Time, prefixes ...string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,16 +64,16 @@ func (l *faultLog) String() string {
 type faults struct {
 	log      *faultLog
 	random   *rand.Rand
-	longest  time.Duration // of one fault
-	pause    time.Duration // between two faults, at most
+	longest  time.Duration // longest duration of one fault
+	pause    time.Duration // longest time between two faults
 	replicas []*replica
 	database *pgtest.Server
 	receiver *receiver
 	fail     func(format string, args ...any)
 }
 
-// sleep waits for a random part of the time, also if the test is about to end: what has
-// been broken must be mended.
+// sleep waits for a random part of the time. It does so even if the test is about to end,
+// because faults must be repaired.
 func (f *faults) sleep(longest time.Duration) {
 	time.Sleep(time.Duration(f.random.Int64N(int64(longest))))
 }
@@ -108,7 +107,7 @@ func (f *faults) replicaFaults(ctx context.Context) {
 	}
 }
 
-// outages crashes the database and lets the receiver fail, until ctx ends.
+// outages crashes the database and makes the receiver fail, until ctx ends.
 func (f *faults) outages(ctx context.Context) {
 	modes := map[int32]string{failing: "answers 503", hanging: "hangs", dropping: "drops its answers"}
 	for f.sleep(f.pause); ctx.Err() == nil; f.sleep(f.pause) {

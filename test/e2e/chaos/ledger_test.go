@@ -9,11 +9,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// slack is added to the times that are promised, because the machine may be busy.
+// slack is added to the guaranteed times, because the machine may be busy.
 const slack = 2 * time.Second
 
-// takeover is how long before its expiry a code is delivered at the latest if everything
-// runs until then.
+// takeover is the time before its expiry at which a code is delivered at the latest, if
+// everything runs until then.
 const takeover = 5*time.Second + slack
 
 // stored is a request in the database with its code and its message.
@@ -22,10 +22,10 @@ type stored struct {
 	seq                  int64
 	createdAt, expiresAt time.Time
 	superseded           bool
-	issuedAt             time.Time // of the code; zero: none
+	issuedAt             time.Time // time of the code; zero means no code
 	redeemedAt           time.Time
 	retiredAt            time.Time
-	state, lastError     string // of the message
+	state, lastError     string // state and error of the message
 }
 
 // query returns the rows of a query.
@@ -54,8 +54,8 @@ func (c *run) count(sql string) int {
 	return query(c.T, c.w.DatabaseURL, sql, pgx.RowTo[int])[0]
 }
 
-// ledger reads all requests, by their correlation ids. A code that is still its login's
-// last one has its redemption there.
+// ledger reads all requests, by their correlation IDs. If a code is the last one of its login,
+// its redemption is stored with the login.
 func (c *run) ledger() map[string]stored {
 	c.Helper()
 	all := map[string]stored{}

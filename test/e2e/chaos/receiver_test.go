@@ -12,23 +12,23 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// The ways in which the receiver answers.
+// These are the ways in which the receiver answers.
 const (
 	accepting = int32(iota)
 	failing   // it answers 503
-	hanging   // it answers nothing until the outage ends
+	hanging   // it does not answer until the outage ends
 	dropping  // it keeps the message and closes the connection without an answer
 )
 
 // arrival is the first copy of a message.
 type arrival struct {
-	message string // its id
+	message string // ID of the message
 	code    string
 	at      time.Time
 	copies  int
 }
 
-// receiver is a webhook that keeps messages by the correlation id of their request.
+// receiver is a webhook that stores messages by the correlation ID of their request.
 type receiver struct {
 	url      string
 	mode     atomic.Int32
@@ -51,7 +51,7 @@ func newReceiver(t *testing.T) *receiver {
 func (r *receiver) serve(rw http.ResponseWriter, request *http.Request) {
 	var m kit.Message
 	if json.NewDecoder(request.Body).Decode(&m) != nil {
-		return // the sender was killed while it sent
+		return // the sender was killed while it sent the message
 	}
 	at, mode := time.Now(), r.mode.Load()
 	switch mode {
@@ -81,7 +81,7 @@ func (r *receiver) keep(m kit.Message, id string, at time.Time) {
 	r.arrivals[m.OcLogIdHeader] = first
 }
 
-// arrived returns the message that answers the request with the correlation id.
+// arrived returns the message for the request with the correlation ID.
 func (r *receiver) arrived(trace string) (arrival, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,15 +12,15 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// startLimit is how long a replica may take to become ready, and a stop to end.
+// startLimit is the longest time for a start until the replica is ready, and for a stop.
 const startLimit = 60 * time.Second
 
-// replica is a server process that is killed, frozen and restarted. Each start has
-// addresses of its own, so that nobody can take the port meanwhile.
+// replica is a server process that is killed, frozen and restarted. Each start has its own
+// addresses, so that no other process can use the port in between.
 type replica struct {
 	t       *testing.T
 	w       *kit.Fixture
-	url     atomic.Pointer[string] // of the last start
+	url     atomic.Pointer[string] // URL of the last start
 	ops     string
 	process *exec.Cmd
 	ended   chan error
@@ -29,7 +29,7 @@ type replica struct {
 // start starts the program and waits until it is ready.
 func (r *replica) start() {
 	listen, ops := kit.FreeAddresses(r.t)
-	r.process = exec.Command(kit.Program(r.t), "serve") //nolint:noctx // it ends by a signal
+	r.process = exec.Command(kit.Program(r.t), "serve") //nolint:noctx // a signal ends it
 	r.process.Stdout, r.process.Stderr = &r.w.Log, &r.w.Log
 	r.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	r.process.Env = append(append(kit.BaseEnviron(), r.w.Environ()...),
@@ -66,14 +66,14 @@ func (r *replica) kill() {
 	<-r.ended
 }
 
-// stop stops the process by SIGTERM. It fails the test if that takes too long or ends
-// with an error.
+// stop stops the process by SIGTERM. It fails the test if that takes too long or ends with an
+// error.
 func (r *replica) stop() {
 	r.signal(syscall.SIGTERM)
 	select {
 	case err := <-r.ended:
 		if err != nil {
-			r.t.Errorf("a replica ended after SIGTERM with %v", err)
+			r.t.Errorf("got %v from a replica after SIGTERM, want no error", err)
 		}
 	case <-time.After(startLimit):
 		r.t.Error("a replica did not end after SIGTERM")
@@ -99,7 +99,7 @@ func startReplicas(t *testing.T, w *kit.Fixture, n int) []*replica {
 	all.Wait()
 	t.Cleanup(func() {
 		for _, r := range replicas {
-			_ = r.process.Process.Kill() // it may have ended
+			_ = r.process.Process.Kill() // the process may have ended
 		}
 	})
 	return replicas

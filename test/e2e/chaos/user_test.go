@@ -17,16 +17,16 @@ import (
 const (
 	// clientTimeout is how long users wait for an answer before they repeat a request.
 	clientTimeout = 4 * time.Second
-	// repeatFor is how long a refresh is repeated, and how late a replaced token is sent
-	// again. It is well below the grace of 60 seconds.
+	// repeatFor is how long a refresh is repeated, and how late a replaced token is sent again.
+	// It is much shorter than the grace period of 60 seconds.
 	repeatFor = 40 * time.Second
-	// patience is how long a user waits for a message before asking again.
-	patience = 40 * time.Second
+	// messageTimeout is how long a user waits for a message before a new request.
+	messageTimeout = 40 * time.Second
 )
 
 var client = &http.Client{Timeout: clientTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
-// answer is a response. The status is 0 if none came, so that nobody knows whether the
+// answer is a response. The status is 0 if there was none, so that it is unknown whether the
 // request took effect.
 type answer struct {
 	status int
@@ -39,12 +39,12 @@ func (a answer) definite() bool {
 
 // refusal is a code or refresh token that the server did not accept.
 type refusal struct {
-	trace string // of the request for the code
+	trace string // correlation ID of the request for the code
 	at    time.Time
 	body  string
 }
 
-// user asks for codes, redeems them and refreshes the session, one after the other.
+// user requests codes, redeems them and refreshes the session, one after the other.
 type user struct {
 	name, clientID string
 	random         *rand.Rand
@@ -52,9 +52,9 @@ type user struct {
 	receiver       *receiver
 
 	requests  int
-	accepted  []string       // correlation ids of the requests that were answered 204
-	successes map[string]int // redemptions that were answered with tokens, by correlation id
-	refused   []refusal      // codes
+	accepted  []string       // correlation IDs of the requests that were answered with 204
+	successes map[string]int // numbers of redemptions that were answered with tokens, by correlation ID
+	refused   []refusal      // refused codes
 	ended     []string       // answers that ended a session
 	token     string         // current refresh token
 	refreshes int
@@ -87,8 +87,8 @@ func (u *user) pause(longest time.Duration) {
 
 func (u *user) anyReplica() string { return *u.replicas[u.random.IntN(len(u.replicas))].url.Load() }
 
-// request asks for a code until a replica accepts, and returns the correlation id. Each
-// try has another one. It returns "" if ctx ends first.
+// request requests a code until a replica accepts, and returns the correlation ID. Each try has
+// another ID. It returns "" if ctx ends first.
 func (u *user) request(ctx context.Context) string {
 	for ctx.Err() == nil {
 		u.requests++
@@ -108,7 +108,7 @@ func (u *user) request(ctx context.Context) string {
 
 // awaitCode waits for the message of a request.
 func (u *user) awaitCode(ctx context.Context, trace string) string {
-	for began := time.Now(); ctx.Err() == nil && time.Since(began) < patience; time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); ctx.Err() == nil && time.Since(began) < messageTimeout; time.Sleep(20 * time.Millisecond) {
 		if m, ok := u.receiver.arrived(trace); ok {
 			return m.code
 		}
@@ -116,8 +116,7 @@ func (u *user) awaitCode(ctx context.Context, trace string) string {
 	return ""
 }
 
-// redeem presents a code until it is accepted or refused, sometimes at two replicas at
-// once.
+// redeem presents a code until it is accepted or refused, sometimes at two replicas at once.
 func (u *user) redeem(ctx context.Context, trace, code string) {
 	fields := append(kit.ClientFields(u.clientID), "grant_type", "password", "username", u.name, "password", code)
 	for began := time.Now(); time.Since(began) < repeatFor; u.pause(200 * time.Millisecond) {
@@ -153,8 +152,8 @@ func (u *user) everywhere(replicas, fields []string) []answer {
 	return answers
 }
 
-// refresh presents the refresh token until it is accepted or refused. Sometimes it
-// presents it at two replicas at once, or the replaced one again.
+// refresh presents the refresh token until it is accepted or refused. Sometimes it presents the
+// token at two replicas at once, or presents the replaced token again.
 func (u *user) refresh(ctx context.Context) {
 	if u.token == "" {
 		return
@@ -172,13 +171,13 @@ func (u *user) refresh(ctx context.Context) {
 		}
 		u.pause(200 * time.Millisecond)
 	}
-	if u.token == old { // the grace of a token whose answers were lost may end
+	if u.token == old { // the grace period of a token whose answers were lost may end
 		u.token = ""
 	}
 }
 
-// keep takes the refresh token of the answers, and reports whether there is one. A
-// refusal within the grace ends the session too early.
+// keep stores the refresh token of the answers, and reports whether there is one. A refusal
+// within the grace period means that the session ended too early.
 func (u *user) keep(began time.Time, answers []answer) (kept bool) {
 	for _, got := range answers {
 		switch {
@@ -192,7 +191,7 @@ func (u *user) keep(began time.Time, answers []answer) (kept bool) {
 	return kept
 }
 
-// post sends a request with a correlation id, unless that is "".
+// post sends a request with a correlation ID, unless the ID is "".
 func post(url, media, body, trace string) answer {
 	request, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body)) //nolint:noctx // the client has a timeout
 	if err != nil {

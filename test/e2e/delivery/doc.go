@@ -1,3 +1,3 @@
-// Package delivery tells how messages reach users: webhooks, mail, sealed payloads,
-// retries, limits of a mailbox, and what survives the crash of a server.
+// Package delivery tests how messages reach users: webhooks, mail, sealed payloads, retries,
+// limits of a mailbox, and what survives the crash of a server.
 package delivery

@@ -16,9 +16,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestFailureReasonsContainNoSecrets tests that an administrator points senders at many
-// addresses. The reasons of failures do not reveal the network of the server, wherever they
-// are shown.
+// TestFailureReasonsContainNoSecrets points senders at many addresses, as an administrator can.
+// The reasons of failures must not reveal the network of the server, wherever they are shown.
 func TestFailureReasonsContainNoSecrets(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		secure := httptest.NewTLSServer(http.NotFoundHandler())
@@ -31,7 +30,7 @@ func TestFailureReasonsContainNoSecrets(t *testing.T) {
 		mail := func(host, port string) string {
 			return `"Kind":"smtp","SMTP":{"Host":"` + host + `","Port":` + port + `,"From":"shop@example.com"}`
 		}
-		lookups := []string{"name not found", "name lookup failed"} // by what resolves names here
+		lookups := []string{"name not found", "name lookup failed"} // depends on the resolver of this machine
 		want := map[string][]string{}
 		m.Do(t, 201, "POST", "/v1/buyers", `{"ID":"acme","Name":"Acme","Active":true}`)
 		m.Do(t, 201, "POST", "/v1/buyers/acme/users", `{"ID":"jane","Username":"jane","Email":"jane@example.com","FirstName":"J","LastName":"D","Active":true}`)
@@ -78,22 +77,22 @@ func TestFailureReasonsContainNoSecrets(t *testing.T) {
 	})
 }
 
-// mustNameNothing checks that no text has a part of an address or of an error of
-// the network. port is one that the senders connect to.
+// mustNameNothing checks that no text contains a part of an address or of an error of the
+// network. port is a port to which the senders connect.
 func mustNameNothing(t *testing.T, shown map[string]string, port string) {
 	t.Helper()
-	id := regexp.MustCompile(`[a-z]+_[0-9a-z]{20,}`) // a random one may contain such a word
+	id := regexp.MustCompile(`[a-z]+_[0-9a-z]{20,}`) // a random ID may contain such a word
 	for where, text := range shown {
 		text = id.ReplaceAllString(text, "ID")
 		for _, leak := range []string{"10.77.1.2", "127.0.0.", "169.254.", ":" + port, ":8443", ":2525", ".invalid", "dial", "tcp", "lookup ", "x509", "prohibited"} {
 			if strings.Contains(text, leak) {
-				t.Errorf("%s: it names %q: %s", where, leak, text)
+				t.Errorf("%s: got %q in %s", where, leak, text)
 			}
 		}
 	}
 }
 
-// refusingAddress is an address of loopback that nobody listens at.
+// refusingAddress returns an address of the loopback interface that refuses connections.
 func refusingAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -104,8 +103,8 @@ func refusingAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// failures waits until the message of each sender has failed once for the
-// request with the trace ID, compares the reasons, and returns the timeline.
+// failures waits until the message of each sender has failed once for the request with the
+// trace ID, compares the reasons, and returns the timeline.
 func failures(m *kit.OrderCloud, t *testing.T, traceID string, want map[string][]string) (timeline string) {
 	t.Helper()
 	said := map[string]string{}
@@ -115,7 +114,7 @@ func failures(m *kit.OrderCloud, t *testing.T, traceID string, want map[string][
 		}
 		list := m.Do(t, 200, "GET", "/v1/onetimepasswordrequests?TraceID="+url.QueryEscape(traceID), nil)
 		if err := json.Unmarshal([]byte(list.Body), &found); err != nil || len(found.Items) != 1 {
-			t.Fatalf("%v: want one request in %s", err, list.Body)
+			t.Fatalf("got %v, want one request in %s", err, list.Body)
 		}
 		timeline = m.Do(t, 200, "GET", "/v1/onetimepasswordrequests/"+found.Items[0].ID, nil).Body
 		var request struct {
@@ -138,20 +137,19 @@ func failures(m *kit.OrderCloud, t *testing.T, traceID string, want map[string][
 	for id, reasons := range want {
 		i := slices.IndexFunc(left, func(r string) bool { return slices.Contains(reasons, r) })
 		if i < 0 {
-			t.Fatalf("no message has the reason of %s, %q: %q", id, reasons, left)
+			t.Fatalf("got no message with the reason of %s, %q: %q", id, reasons, left)
 		}
 		left = slices.Delete(left, i, i+1)
 	}
 	return timeline
 }
 
-// sendTest runs "latchkey sender test", which must fail, and returns what it
-// writes.
+// sendTest runs "latchkey sender test", which must fail, and returns its output.
 func sendTest(m *kit.OrderCloud, t *testing.T, id string) string {
 	t.Helper()
 	r := kit.TryCommand(t, append(m.Environ(), "LATCHKEY_OUTBOUND_ALLOW=127.0.0.0/8"), "sender", "test", id, "--to", "jane@example.com")
 	if r.ExitCode == 0 {
-		t.Errorf("sender test %s: it delivered", id)
+		t.Errorf("sender test %s: got a delivery, want a failure", id)
 	}
 	return strings.ReplaceAll(r.Stdout+r.Stderr, fmt.Sprint("sender ", id), "sender")
 }

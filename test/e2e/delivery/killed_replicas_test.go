@@ -14,7 +14,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// startReplica starts a server as a process of its own, which a test may kill.
+// startReplica starts a server as a process, which a test can kill.
 func startReplica(w *kit.Fixture) (n *kit.Server, kill func()) {
 	w.T.Helper()
 	cfg := w.Config()
@@ -41,13 +41,13 @@ func startReplica(w *kit.Fixture) (n *kit.Server, kill func()) {
 	return n, kill
 }
 
-// TestKilledReplicas requests codes from three replicas while the receiver is down, kills
-// two of them right after they answered, and brings the receiver back. Each message
-// arrives, and arrives once by its idempotency id.
+// TestKilledReplicas requests codes from three replicas while the receiver is down, kills two
+// of them right after they answered, and starts the receiver again. Each message must arrive
+// once, by its idempotency ID.
 func TestKilledReplicas(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, kit.Postgres(t).Database(t))
-	users := "Buyers:\n  - ID: acme\n    Name: Acme Ltd\n    Active: true\n    Users:\n" // one for each request: of one user, the newest request wins
+	users := "Buyers:\n  - ID: acme\n    Name: Acme Ltd\n    Active: true\n    Users:\n" // one user for each request, because the newest request of a user replaces the others
 	for i := range 35 {
 		users += fmt.Sprintf("      - {ID: waiting-%d, Username: waiting-%d, Email: waiting-%d@example.com, Active: true}\n", i, i, i)
 	}
@@ -96,17 +96,17 @@ func TestKilledReplicas(t *testing.T) {
 		}
 	}
 	if n := len(copies); n != asked {
-		t.Errorf("got %d idempotency ids, want %d", n, asked)
+		t.Errorf("got %d idempotency IDs, want %d", n, asked)
 	}
 }
 
-// TestNothingIsDeliveredAfterExpiry tests that the receiver comes back after the codes have
-// expired. Nothing is sent, and each message is listed with the reason.
+// TestNothingIsDeliveredAfterExpiry starts the receiver again after the codes have expired.
+// Nothing must be sent, and each message must be listed with the reason.
 func TestNothingIsDeliveredAfterExpiry(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()
 		w.Inbox.Status.Store(http.StatusServiceUnavailable)
-		w.Clock.Stop() // or a second attempt could be under way when the receiver is back
+		w.Clock.Stop() // otherwise a second attempt could run when the receiver starts again
 		n.RequestCode("jane", "")
 		kit.Eventually(t, "a failed attempt", func() bool { list := messages(w); return len(list) == 1 && list[0].Reason != "" })
 		w.Clock.Advance(10 * time.Minute)

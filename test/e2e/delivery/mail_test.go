@@ -26,10 +26,10 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// receivedMail is a mail as a mail server took it.
+// receivedMail is a mail as a mail server received it.
 type receivedMail struct {
 	to      []string
-	user    string // who authenticated
+	user    string // authenticated user
 	tls     bool
 	header  netmail.Header
 	subject string
@@ -37,7 +37,7 @@ type receivedMail struct {
 	html    string
 }
 
-// mailServer is a real SMTP server, one by STARTTLS and one by implicit TLS.
+// mailServer is a real SMTP server, with one port for STARTTLS and one for implicit TLS.
 type mailServer struct {
 	t              *testing.T
 	certificate    string // file of the certificate
@@ -48,7 +48,7 @@ type mailServer struct {
 func newMailServer(t *testing.T) *mailServer {
 	t.Helper()
 	m := &mailServer{t: t, mails: make(chan receivedMail, 100), certificate: filepath.Join(t.TempDir(), "roots.pem")}
-	certified := httptest.NewUnstartedServer(nil) // for its certificate of 127.0.0.1
+	certified := httptest.NewUnstartedServer(nil) // this server has a certificate for 127.0.0.1
 	certified.StartTLS()
 	t.Cleanup(certified.Close)
 	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw})
@@ -77,7 +77,7 @@ func (m *mailServer) listen(config *tls.Config, wrap func(net.Listener) net.List
 	}()
 	m.t.Cleanup(func() {
 		_ = server.Close()
-		_ = listener.Close() // which Serve may not have told the server yet
+		_ = listener.Close() // Serve may not have passed it to the server yet
 		<-ended
 	})
 	return listener.Addr().(*net.TCPAddr).Port
@@ -122,7 +122,7 @@ func (s *mailSession) Rcpt(to string, _ *smtp.RcptOptions) error {
 	return nil
 }
 
-// Data takes the mail apart.
+// Data parses the mail.
 func (s *mailSession) Data(r io.Reader) error {
 	message, err := netmail.ReadMessage(r)
 	if err != nil {
@@ -153,17 +153,17 @@ func (s *mailSession) Data(r io.Reader) error {
 	return nil
 }
 
-// next waits for a mail to one address, which must have come over TLS.
+// next waits for a mail to one address, which must have been sent over TLS.
 func (m *mailServer) next(t *testing.T, to string) receivedMail {
 	t.Helper()
 	select {
 	case mail := <-m.mails:
 		if !mail.tls || mail.user != "shop" || !slices.Equal(mail.to, []string{to}) {
-			t.Fatalf("a mail by %q with TLS %v to %q, want %s", mail.user, mail.tls, mail.to, to)
+			t.Fatalf("got a mail by %q with TLS %v to %q, want %s", mail.user, mail.tls, mail.to, to)
 		}
 		return mail
 	case <-time.After(30 * time.Second):
-		t.Fatal("no mail came")
+		t.Fatal("got no mail in 30s")
 		return receivedMail{}
 	}
 }
@@ -202,7 +202,7 @@ func TestMail(t *testing.T) {
 		secrets = append(secrets, mailedRenewal(a, t, n, m))
 		for name, verified := range map[string]string{"jane": "jane@example.com", "john": "doe@example.com"} {
 			if got := a.QueryOne("SELECT verified_email FROM users WHERE id = '" + name + "'"); got != verified {
-				t.Errorf("%s: verified address %q, want %q", name, got, verified)
+				t.Errorf("%s: got the verified address %q, want %q", name, got, verified)
 			}
 		}
 		for place, content := range a.StoredBytes() {
@@ -214,7 +214,7 @@ func TestMail(t *testing.T) {
 	})
 }
 
-// mailedCode is Jane's way.
+// mailedCode requests a code for jane and returns the code of the mail.
 func mailedCode(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer) (code string) {
 	t.Helper()
 	if got := n.RequestCode("jane", ""); got.Status != http.StatusNoContent {
@@ -222,38 +222,38 @@ func mailedCode(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer) (c
 	}
 	mail := m.next(t, "jane@example.com")
 	if mail.subject != "Your one-time password for shop.example" || !strings.Contains(mail.plain, "Only enter this code at shop.example") {
-		t.Errorf("%q: %s", mail.subject, mail.plain)
+		t.Errorf("got %q: %s", mail.subject, mail.plain)
 	}
 	code = codeIn(t, mail)
 	kit.MustIssue(t, "code from the mail", n.SignIn("jane", code))
 	return code
 }
 
-// codeIn reads the code, which stands alone on its line.
+// codeIn returns the code of a mail, which is on its own line.
 func codeIn(t *testing.T, mail receivedMail) string {
 	t.Helper()
 	found := regexp.MustCompile(`(?m)^    (\S+)\r?$`).FindStringSubmatch(mail.plain)
 	if found == nil || !strings.Contains(mail.html, found[1]) {
-		t.Fatalf("no code in %s\n%s", mail.plain, mail.html)
+		t.Fatalf("got no code in %s\n%s", mail.plain, mail.html)
 	}
 	return found[1]
 }
 
-// germanCode is Grete's, whose language is Austrian German.
+// germanCode does the same for Grete, whose language is Austrian German.
 func germanCode(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer) (code string) {
 	t.Helper()
 	n.RequestCodeThrough("kiosk", "grete", "")
 	mail := m.next(t, "grete@people.example")
 	if mail.subject != "Ihr Einmalkennwort für shop.example" || !strings.Contains(mail.plain, "Minuten lang") {
-		t.Errorf("%q: %s", mail.subject, mail.plain)
+		t.Errorf("got %q: %s", mail.subject, mail.plain)
 	}
 	code = codeIn(t, mail)
 	kit.MustIssue(t, "code from the mail", n.SignInThrough("kiosk", "grete", code))
 	return code
 }
 
-// injected: Eve's name is more than a name. What apply would refuse is written
-// past it.
+// injected does the same for Eve, whose username contains markup and header lines. apply would
+// refuse that name, so it is written directly to the store.
 func injected(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer) (code string) {
 	t.Helper()
 	const lines = "\r\nBcc: victim@example.com\r\nSubject: mine\r\n\r\n"
@@ -281,15 +281,15 @@ func injected(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer) (cod
 		t.Errorf("got the mail %q to %s", mail.subject, mail.header.Get("To"))
 	}
 	if !strings.Contains(mail.plain, "{{.Code}}") || strings.Contains(mail.html, "<script>") || strings.Contains(mail.plain, "\nBcc:") {
-		t.Errorf("bodies: %s\n%s", mail.plain, mail.html)
+		t.Errorf("got the bodies %s\n%s", mail.plain, mail.html)
 	}
 	code = codeIn(t, mail)
 	kit.MustIssue(t, "code from the mail", n.SignInThrough("kiosk", "eve", code))
 	return code
 }
 
-// mailedRenewal is a new password by a code from a mail that links to the page
-// of the request, which the settings trust.
+// mailedRenewal renews a password with a code from a mail that links to the page of the
+// request, which the settings trust.
 func mailedRenewal(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer) (code string) {
 	t.Helper()
 	if got := n.RequestRenewal("john"); got.Status != http.StatusNoContent {
@@ -297,11 +297,11 @@ func mailedRenewal(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer)
 	}
 	mail := m.next(t, "doe@example.com")
 	if mail.subject != "Renew your password for shop.example" || !strings.Contains(mail.plain, "https://shop.example/renew") {
-		t.Errorf("%q: %s", mail.subject, mail.plain)
+		t.Errorf("got %q: %s", mail.subject, mail.plain)
 	}
 	found := regexp.MustCompile(`(?m)^ *([A-Za-z0-9_-]{24})\r?$`).FindStringSubmatch(mail.plain)
 	if found == nil {
-		t.Fatalf("no code in %s", mail.plain)
+		t.Fatalf("got no code in %s", mail.plain)
 	}
 	if got := n.RenewPassword(found[1], "john", kit.NextPassword); got.Status != http.StatusNoContent {
 		t.Fatalf("renewal: got %d %s, want 204", got.Status, got.Body)

@@ -21,14 +21,14 @@ MessageSenders:
 `, "SINK", w.Inbox.URL))
 }
 
-// delivered waits until nothing is left to resolve or to deliver, and returns
-// the messages since the last time by the user they went to.
+// delivered waits until all requests are resolved and all messages delivered. It returns the
+// numbers of new messages by username.
 func delivered(w *kit.Fixture) map[string]int {
 	w.T.Helper()
 	db := openDatabase(w)
 	quiet := func() (left int) {
 		err := db.QueryRow(fmt.Sprintf(`SELECT (SELECT count(*) FROM code_requests WHERE ended_at = 0 AND lease_until <= %d)
-			+ (SELECT count(*) FROM messages WHERE state = 'queued')`, w.Clock.Now().Add(time.Minute).UnixMicro())).Scan(&left) // what waits for a budget waits longer
+			+ (SELECT count(*) FROM messages WHERE state = 'queued')`, w.Clock.Now().Add(time.Minute).UnixMicro())).Scan(&left) // requests that wait for a budget wait longer
 		if err != nil {
 			w.T.Fatal(err)
 		}
@@ -39,7 +39,7 @@ func delivered(w *kit.Fixture) map[string]int {
 			break
 		}
 		if time.Now().After(deadline) {
-			w.T.Fatal("messages are still under way")
+			w.T.Fatal("messages are still queued")
 		}
 		w.Clock.Advance(50 * time.Millisecond) // a second attempt becomes due, also while the clock is stopped
 	}
@@ -54,8 +54,8 @@ func delivered(w *kit.Fixture) map[string]int {
 	}
 }
 
-// superseded counts the requests that sent nothing, because a newer one was resolved
-// before them or before their message was sent.
+// superseded counts the requests that sent nothing because a newer one was resolved before them
+// or before their message was sent.
 func superseded(w *kit.Fixture) (n int) {
 	w.T.Helper()
 	if err := openDatabase(w).QueryRow(`SELECT count(*) FROM code_requests r WHERE superseded OR EXISTS
@@ -80,7 +80,7 @@ func openDatabase(w *kit.Fixture) *sql.DB {
 	return db
 }
 
-// total adds up what delivered returns.
+// total adds the numbers that delivered returns.
 func total(messages map[string]int) (n int) {
 	for _, of := range messages {
 		n += of
@@ -88,13 +88,13 @@ func total(messages map[string]int) (n int) {
 	return n
 }
 
-// TestFiveMessagesForAMailbox tests that two servers get four hundred requests at once, in
-// each way that leads to one login or one mailbox. Five messages are sent at most.
+// TestFiveMessagesForAMailbox sends four hundred requests at once to two servers, in each way
+// that leads to one login or one mailbox. At most five messages may be sent.
 func TestFiveMessagesForAMailbox(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		sendEverything(w)
 		nodes := []*kit.Server{w.Serve(defaultsOf("RECIPIENT")...), w.Serve(defaultsOf("RECIPIENT")...)}
-		w.Clock.Stop() // the limit admits one more every two minutes
+		w.Clock.Stop() // the limit allows one more every two minutes
 		const requests = 400
 		ask := func(way func(n *kit.Server, i int) kit.Response) map[int]int {
 			statuses := map[int]int{}
@@ -115,7 +115,7 @@ func TestFiveMessagesForAMailbox(t *testing.T) {
 			}
 		}
 		w.Clock.Advance(24 * time.Hour)
-		john := func(n *kit.Server, i int) kit.Response { // john and johnny have one mailbox
+		john := func(n *kit.Server, i int) kit.Response { // john and johnny share a mailbox
 			switch i % 5 {
 			case 0:
 				return askFrom(n, anywhere(i), "john", "")
@@ -133,11 +133,11 @@ func TestFiveMessagesForAMailbox(t *testing.T) {
 		if got[http.StatusNoContent] == 0 || got[http.StatusNoContent]+got[http.StatusTooManyRequests] != requests {
 			t.Errorf("got the answers %v", got)
 		}
-		first := total(delivered(w)) // a superseded request takes no place
+		first := total(delivered(w)) // a superseded request is not counted
 		if older := superseded(w) - before; first > 5 || first+older < 5 {
 			t.Errorf("got %d messages and %d superseded requests, want 5 messages at most", first, older)
 		}
-		w.Clock.Advance(2 * time.Minute) // one place more
+		w.Clock.Advance(2 * time.Minute) // one more message is allowed
 		ask(john)
 		if sent := total(delivered(w)); sent < 1 || sent > 5+1-first {
 			t.Errorf("got %d messages, and %d after two minutes, want 6 in all at most", first, sent)
@@ -145,12 +145,12 @@ func TestFiveMessagesForAMailbox(t *testing.T) {
 	})
 }
 
-// TestThirtyMessagesADay tests that a mailbox gets thirty messages a day at most, and unknown
-// usernames are limited alike.
+// TestThirtyMessagesADay tests that a mailbox gets at most thirty messages a day, and that
+// unknown usernames are limited in the same way.
 func TestThirtyMessagesADay(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve(defaultsOf("RECIPIENT")...)
-		w.Clock.Stop() // the limit admits one more every 48 minutes
+		w.Clock.Stop() // the limit allows one more every 48 minutes
 		sent, answers := 0, [2]int{}
 		for range 6 {
 			for i, name := range []string{"jane", "nobody"} {
@@ -158,7 +158,7 @@ func TestThirtyMessagesADay(t *testing.T) {
 					if n.RequestCode(name, "").Status == http.StatusNoContent {
 						answers[i]++
 					}
-					sent += total(delivered(w)) // one after the other: otherwise some are superseded
+					sent += total(delivered(w)) // wait for each message; otherwise some are superseded
 				}
 			}
 			w.Clock.Advance(10 * time.Minute)
@@ -166,7 +166,7 @@ func TestThirtyMessagesADay(t *testing.T) {
 		if sent != 30 || answers != [2]int{30, 30} {
 			t.Errorf("got %d messages; answers %v for a known and an unknown name", sent, answers)
 		}
-		for _, name := range []string{"jane", "nobody"} { // one place more after 48 minutes
+		for _, name := range []string{"jane", "nobody"} { // one more message is allowed after 48 minutes
 			if a := n.RequestCode(name, ""); a.Status != http.StatusNoContent {
 				t.Errorf("%s, after an hour: got %d, want 204", name, a.Status)
 			}
@@ -177,8 +177,8 @@ func TestThirtyMessagesADay(t *testing.T) {
 	})
 }
 
-// TestUsedUpMailboxKeepsTheCode tests that the limit of a mailbox is used up through another
-// login. The response is the same, nothing is sent, and the last code still signs in.
+// TestUsedUpMailboxKeepsTheCode uses up the limit of a mailbox through another login. The
+// response is the same, nothing is sent, and the last code still signs in.
 func TestUsedUpMailboxKeepsTheCode(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve("LATCHKEY_OTP_LIMIT_RECIPIENT=2/10m")
@@ -195,7 +195,7 @@ func TestUsedUpMailboxKeepsTheCode(t *testing.T) {
 			t.Errorf("sign-in by the older code: got %d %s, want 200", a.Status, a.Body)
 		}
 		if log := w.Log.String(); strings.Count(log, `"outcome":"mailbox_limit"`) != 2 {
-			t.Error("no event says that a limit kept the codes back")
+			t.Error("got no event about the limit of the mailbox")
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// askForEverything asks once for each type of message.
+// askForEverything requests one message of each type.
 func askForEverything(o kit.Admin, t *testing.T, newcomer string) {
 	t.Helper()
 	invited := o.Do(http.MethodPost, "/v1/buyers/acme/users", fmt.Sprintf(`{"ID":%q,"Username":%[1]q,"Email":"new@example.com","Active":true}`, newcomer))
@@ -33,10 +33,9 @@ func askForEverything(o kit.Admin, t *testing.T, newcomer string) {
 	}
 }
 
-// TestEveryMessageTypeSurvivesAKill tests that the server is killed right after its last
-// response, and the receiver is down for minutes. Then each message of each type arrives once,
-// and its code works. Messages that were refused or have expired are listed with the reason,
-// and are never sent.
+// TestEveryMessageTypeSurvivesAKill kills the server right after its last response while the
+// receiver is down for minutes. Then each message of each type must arrive once, and its code
+// must work. Refused and expired messages are listed with the reason and are never sent.
 func TestEveryMessageTypeSurvivesAKill(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(strings.ReplaceAll(kit.EveryTypeDocument, "SINK", w.Inbox.URL))
@@ -47,7 +46,7 @@ func TestEveryMessageTypeSurvivesAKill(t *testing.T) {
 		askForEverything(a.NewAdmin(p.Server), t, "nina")
 		p.Kill()
 		n := a.StartServer()
-		for attempts := range 3 { // a minute of each is over before the next
+		for attempts := range 3 { // a minute passes between attempts
 			a.Clock.Advance(time.Minute)
 			kit.Eventually(t, "all were tried in vain again", func() bool {
 				return a.QueryOne(fmt.Sprintf("SELECT count(*) FROM messages WHERE state = 'queued' AND attempts > %d", attempts)) == "4"
@@ -58,7 +57,7 @@ func TestEveryMessageTypeSurvivesAKill(t *testing.T) {
 		came := map[string]kit.Message{}
 		for _, m := range a.AwaitMessages() {
 			if again, ok := came[m.MessageType]; ok {
-				t.Errorf("%s came as %s and %s", m.MessageType, again.Header.Get("Idempotency-Key"), m.Header.Get("Idempotency-Key"))
+				t.Errorf("%s: got the messages %s and %s, want one", m.MessageType, again.Header.Get("Idempotency-Key"), m.Header.Get("Idempotency-Key"))
 			}
 			came[m.MessageType] = m
 		}
@@ -72,13 +71,14 @@ func TestEveryMessageTypeSurvivesAKill(t *testing.T) {
 			}
 		}
 		if got := metric(n, `latchkey_otp_steps_total{step="delivered"}`); got != "1" {
-			t.Errorf("the funnel of one-time passwords counts %s deliveries, want 1", got)
+			t.Errorf("got %s counted deliveries of one-time passwords, want 1", got)
 		}
 		endsAreListed(a, t, a.NewAdmin(n))
 	})
 }
 
-// endsAreListed has every type refused for good, and then expire.
+// endsAreListed lets the receiver refuse a message of every type permanently, and then lets
+// others expire.
 func endsAreListed(a *kit.OneServer, t *testing.T, o kit.Admin) {
 	t.Helper()
 	for _, end := range []struct {
@@ -106,19 +106,19 @@ func endsAreListed(a *kit.OneServer, t *testing.T, o kit.Admin) {
 		}
 		for _, m := range ended {
 			if !strings.Contains(m.Reason, end.reason) {
-				t.Errorf("%s message %+v", end.state, m)
+				t.Errorf("%s: got the message %+v", end.state, m)
 			}
-			if end.state == "dead" { // the token is as old as the clock says
+			if end.state == "dead" { // the clock was advanced, so the token has expired
 				hasStep(a, t, o, m.RequestID, end.state, end.reason)
 			}
 		}
 	}
 	if got := a.QueryOne("SELECT count(*) FROM messages WHERE length(payload) > 0"); got != "0" {
-		t.Errorf("%s messages that have ended keep a payload", got)
+		t.Errorf("got %s ended messages with a payload, want 0", got)
 	}
 }
 
-// hasStep looks for a step and its reason where an administrator would.
+// hasStep checks that the timeline for administrators has a step with a reason.
 func hasStep(a *kit.OneServer, t *testing.T, o kit.Admin, requestID, step, reason string) {
 	t.Helper()
 	got := o.Do(http.MethodGet, "/v1/onetimepasswordrequests/"+requestID, "")
@@ -133,11 +133,11 @@ func hasStep(a *kit.OneServer, t *testing.T, o kit.Admin, requestID, step, reaso
 			return
 		}
 	}
-	t.Errorf("no step %q because of %s in %s", step, reason, got.Body)
+	t.Errorf("got no step %q because of %s in %s", step, reason, got.Body)
 }
 
-// TestThreeReplicas tests that three servers share sixty requests. The receiver gets one call
-// for each.
+// TestThreeReplicas tests that three servers share sixty requests, and that the receiver gets
+// one call for each.
 func TestThreeReplicas(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, kit.Postgres(t).Database(t))
@@ -161,7 +161,7 @@ func TestThreeReplicas(t *testing.T) {
 		}
 		for id, calls := range counted {
 			if calls != 1 {
-				t.Errorf("%q came %d times", id, calls)
+				t.Errorf("%q: got %d calls, want 1", id, calls)
 			}
 		}
 	}

@@ -15,14 +15,13 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// askFrom asks for a one-time password from an address, as a trusted proxy tells
-// it.
+// askFrom requests a one-time password from an address that a trusted proxy forwards.
 func askFrom(n *kit.Server, from, username, email string) kit.Response {
 	return n.Do(http.MethodPost, "/v1/password/onetimepassword", "application/json",
 		fmt.Sprintf(`{"ClientID":"shop","Username":%q,"Email":%q}`, username, email), "X-Forwarded-For", from)
 }
 
-// defaultsOf are the limits that a server has if nothing is set.
+// defaultsOf returns the default limits of a server as settings.
 func defaultsOf(names ...string) []string {
 	settings := []string{kit.BehindProxy, kit.LongRequestTimeout}
 	for _, name := range names {
@@ -31,13 +30,13 @@ func defaultsOf(names ...string) []string {
 	return settings
 }
 
-// TestDefaultLimitOfAnAddress tests that many usernames are requested from each of several
-// addresses, on two servers. Public addresses are limited at each endpoint that stores
-// requests. Addresses that may be shared by many callers are not.
+// TestDefaultLimitOfAnAddress requests codes for many usernames from each of several addresses,
+// on two servers. Public addresses are limited at each endpoint that stores requests. Addresses
+// that many callers may share are not limited.
 func TestDefaultLimitOfAnAddress(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		nodes := []*kit.Server{w.Serve(defaultsOf("ADDRESS")...), w.Serve(defaultsOf("ADDRESS")...)}
-		w.Clock.Stop() // the limit admits one more a second
+		w.Clock.Stop() // the limit allows one more a second
 		const requests = 80
 		ask := func(from func(i int) string) (passed int) {
 			answers := kit.Concurrently(requests, func(i int) kit.Response {
@@ -68,7 +67,7 @@ func TestDefaultLimitOfAnAddress(t *testing.T) {
 			"IPv6 /64": func(i int) string { return "2001:db8::" + strconv.Itoa(i) },
 		} {
 			if passed := ask(from); passed != 60 {
-				t.Errorf("%s: got %d of %d requests passed, want 60", what, passed, requests)
+				t.Errorf("%s: got %d of %d accepted requests, want 60", what, passed, requests)
 			}
 		}
 		for what, from := range map[string]func(i int) string{
@@ -77,13 +76,13 @@ func TestDefaultLimitOfAnAddress(t *testing.T) {
 			"the proxy":     func(int) string { return "127.0.0.1" },
 		} {
 			if passed := ask(from); passed != requests {
-				t.Errorf("%s: %d of %d requests passed", what, passed, requests)
+				t.Errorf("%s: got %d of %d accepted requests, want all", what, passed, requests)
 			}
 		}
 	})
 }
 
-// waiting counts the requests that no worker has taken up.
+// waiting counts the requests that no worker has claimed.
 func waiting(w *kit.Fixture) (count int) {
 	w.T.Helper()
 	w.WithApp(func(ctx context.Context, a *server.App) error {
@@ -96,8 +95,8 @@ func waiting(w *kit.Fixture) (count int) {
 	return count
 }
 
-// backlog stores requests from one address that take the worker some time each:
-// an administrator whom no message sender serves is named in them.
+// backlog stores requests from one address. Resolving them takes some time, because they name
+// an administrator whom no message sender serves.
 func backlog(w *kit.Fixture, n int, source string) {
 	w.T.Helper()
 	w.WithApp(func(ctx context.Context, a *server.App) error {
@@ -117,8 +116,8 @@ func backlog(w *kit.Fixture, n int, source string) {
 	})
 }
 
-// TestBacklogOfOneAddressDelaysNobodyElse tests that thousands of requests of one address
-// wait. The code of a request from another address arrives while most of them still wait.
+// TestBacklogOfOneAddressDelaysNobodyElse stores thousands of requests of one address. The code
+// of a request from another address must arrive while most of them still wait.
 func TestBacklogOfOneAddressDelaysNobodyElse(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		backlog(w, 6000, "198.51.100.1")
@@ -131,16 +130,16 @@ func TestBacklogOfOneAddressDelaysNobodyElse(t *testing.T) {
 		took, left := time.Since(began), waiting(w)
 		t.Logf("the code came after %v, while %d requests waited", took, left)
 		if left < 1000 {
-			t.Errorf("the code came after %v, when %d of 6000 requests of another address waited", took, left)
+			t.Errorf("got the code after %v, when %d of 6000 requests of another address waited", took, left)
 		}
 		waiting, oldest := gauge(n, "latchkey_otp_requests_waiting"), gauge(n, "latchkey_otp_oldest_request_seconds")
 		if waiting < 1000 || oldest <= 0 {
-			t.Errorf("metrics tell of %v waiting requests, the oldest for %v s", waiting, oldest)
+			t.Errorf("got metrics of %v waiting requests, the oldest for %v s", waiting, oldest)
 		}
 	})
 }
 
-// gauge reads a metric as a number.
+// gauge returns a metric as a number.
 func gauge(n *kit.Server, name string) float64 {
 	n.T.Helper()
 	value, err := strconv.ParseFloat(metric(n, name), 64)
@@ -150,24 +149,24 @@ func gauge(n *kit.Server, name string) float64 {
 	return value
 }
 
-// TestFloodOfUnknownNames tests that a thousand requests for unknown usernames leave little in
-// the database.
+// TestFloodOfUnknownNames tests that a thousand requests for unknown usernames leave few
+// records in the database.
 func TestFloodOfUnknownNames(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve(kit.BehindProxy)
 		const names = 1000
-		for asked := 0; asked < names; asked += 100 { // all at once would run into the time limit on a busy machine
+		for asked := 0; asked < names; asked += 100 { // all at once would reach the time limit on a busy machine
 			answers := kit.Concurrently(100, func(i int) kit.Response { return askFrom(n, "203.0.113.7", "nobody"+strconv.Itoa(asked+i), "") })
 			for _, a := range answers {
 				if a.Status != http.StatusNoContent {
 					t.Fatalf("got %d %s, want 204", a.Status, a.Body)
 				}
 			}
-			// A slow machine would otherwise refuse the address for its backlog.
+			// A slow machine would otherwise refuse the address because of its backlog.
 			kit.Eventually(t, "all requests are resolved", func() bool { return waiting(w) == 0 })
 		}
-		time.Sleep(100 * time.Millisecond) // the last batch is being ended
-		n.Stop()                           // writes the events that are still counted
+		time.Sleep(100 * time.Millisecond) // wait until the last batch has ended
+		n.Stop()                           // writes the events that are still being counted
 		counts, total := audited(w, t)
 		for action, of := range map[string]int64{"code.requested": names, "code.not_sent": names} {
 			if counts[action] > 2*(audit.SeparateEvents+1) || total[action] != of {
@@ -180,7 +179,8 @@ func TestFloodOfUnknownNames(t *testing.T) {
 	})
 }
 
-// audited counts the audit events by action, and what they stand for.
+// audited returns the numbers of audit events by action, and the numbers of requests that they
+// represent.
 func audited(w *kit.Fixture, t *testing.T) (events map[string]int, stand map[string]int64) {
 	t.Helper()
 	events, stand = map[string]int{}, map[string]int64{}
@@ -189,7 +189,7 @@ func audited(w *kit.Fixture, t *testing.T) (events map[string]int, stand map[str
 			events[r.Action]++
 			stand[r.Action] += max(r.Count, 1)
 			if r.Action == "code.not_sent" && r.Source != "203.0.113.7" {
-				t.Errorf("%s from %q", r.Action, r.Source)
+				t.Errorf("got %s from %q", r.Action, r.Source)
 			}
 			return nil
 		})

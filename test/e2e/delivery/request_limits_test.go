@@ -13,8 +13,8 @@ import (
 
 const tooManyRequests = `{"Errors":[{"ErrorCode":"TooManyRequests","Message":"Too many requests. Try again later.","Data":null}]}`
 
-// limits are the settings of a server with small limits, of which none but the
-// named one is reached.
+// limitsOf returns the settings of a server with small limits. Only the named limit can be
+// reached.
 func limitsOf(name, rate string) []string {
 	settings := []string{"LATCHKEY_TRUSTED_PROXIES=127.0.0.0/8"}
 	for _, other := range []string{"RECIPIENT", "CLIENT", "ADDRESS"} {
@@ -27,7 +27,7 @@ func limitsOf(name, rate string) []string {
 	return settings
 }
 
-// tries asks n times at once, on two servers, and counts the answers.
+// tries sends n requests at once to two servers and counts the answers.
 func tries(t *testing.T, nodes []*kit.Server, n int, body func(i int) (username, from string)) map[int]int {
 	t.Helper()
 	var mu sync.Mutex
@@ -54,7 +54,7 @@ func checkTooMany(t *testing.T, a kit.Response) {
 	t.Helper()
 	seconds, err := strconv.Atoi(a.Header.Get("Retry-After"))
 	if a.Body != tooManyRequests || err != nil || seconds < 1 || seconds > 3600 || a.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("429 with %v %s", a.Header, a.Body)
+		t.Errorf("got 429 with %v %s", a.Header, a.Body)
 	}
 }
 
@@ -74,15 +74,15 @@ func TestSendLimits(t *testing.T) {
 			settings := limitsOf(test.limit, "5/1h")
 			nodes := []*kit.Server{w.Serve(settings...), w.Serve(settings...)}
 			if got := tries(t, nodes, 40, test.body); got[http.StatusNoContent] != 5 || got[http.StatusTooManyRequests] != 35 {
-				t.Errorf("%s: answers %v, want 5 times 204 and 35 times 429", test.limit, got)
+				t.Errorf("%s: got the answers %v, want 5 times 204 and 35 times 429", test.limit, got)
 			}
 			for _, n := range nodes {
 				n.Stop()
 			}
-			w.Clock.Advance(24 * time.Hour) // the budgets of the next limit are whole
+			w.Clock.Advance(24 * time.Hour) // the budgets of the next limit are unused
 		}
 		if !strings.Contains(w.Log.String(), `"audit":"code.limited","outcome":"recipient"`) {
-			t.Error("no audit event tells of the limit")
+			t.Error("got no audit event of the limit")
 		}
 	})
 }

@@ -21,15 +21,15 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-const webhookSecret = "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldyBuZXcg" //nolint:gosec // of this test alone
+const webhookSecret = "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldyBuZXcg" //nolint:gosec // used only in this test
 
-// sealedReceiver is a receiver with a private key, which takes what Standard Webhooks'
-// own library says is signed.
+// sealedReceiver is a receiver with a private key. It accepts messages whose signature the
+// library of Standard Webhooks accepts.
 type sealedReceiver struct {
 	url      string
 	private  any
 	messages chan kit.SenderMessage
-	accepts  atomic.Bool // else it answers 503
+	accepts  atomic.Bool // if not set, it answers 503
 }
 
 func newSealedReceiver(t *testing.T, private any) *sealedReceiver {
@@ -49,7 +49,7 @@ func newSealedReceiver(t *testing.T, private any) *sealedReceiver {
 			err = json.Unmarshal(body, &l)
 		}
 		if err != nil || r.Header.Get("Webhook-Id") != r.Header.Get("Idempotency-Key") {
-			t.Errorf("message with header %v: %v: %s", r.Header, err, body)
+			t.Errorf("got a message with the header %v: %v: %s", r.Header, err, body)
 		}
 		if !v.accepts.Load() {
 			rw.WriteHeader(http.StatusServiceUnavailable)
@@ -62,7 +62,7 @@ func newSealedReceiver(t *testing.T, private any) *sealedReceiver {
 	return v
 }
 
-// sender is one of the type with the sealedReceiver's public key.
+// sender returns a message sender of the type with the receiver's public key.
 func (v *sealedReceiver) sender(t *testing.T, id, messageType string, public any) kit.Object {
 	t.Helper()
 	jwk, err := jose.JSONWebKey{Key: public, Use: "enc"}.MarshalJSON()
@@ -81,17 +81,17 @@ func (v *sealedReceiver) next(t *testing.T) kit.SenderMessage {
 	case l := <-v.messages:
 		return l
 	case <-time.After(30 * time.Second):
-		t.Fatal("no message came")
+		t.Fatal("got no message in 30s")
 		return kit.SenderMessage{}
 	}
 }
 
-// decrypt opens a compact JWE.
+// decrypt decrypts a compact JWE.
 func (v *sealedReceiver) decrypt(t *testing.T, jwe string) string {
 	t.Helper()
 	object, err := jose.ParseEncryptedCompact(jwe, []jose.KeyAlgorithm{jose.ECDH_ES_A256KW, jose.RSA_OAEP_256}, []jose.ContentEncryption{jose.A256GCM})
 	if err != nil {
-		t.Fatalf("%q: %v", jwe, err)
+		t.Fatalf("decrypt %q: %v", jwe, err)
 	}
 	plain, err := object.Decrypt(v.private)
 	if err != nil {
@@ -100,7 +100,7 @@ func (v *sealedReceiver) decrypt(t *testing.T, jwe string) string {
 	return string(plain)
 }
 
-// code opens the code of a message and checks whose it is.
+// code decrypts the code of a message and checks its user and client.
 func (v *sealedReceiver) code(t *testing.T, l kit.SenderMessage, jwe, clientID string) string {
 	t.Helper()
 	var sealed otp.SealedCode
@@ -108,10 +108,10 @@ func (v *sealedReceiver) code(t *testing.T, l kit.SenderMessage, jwe, clientID s
 		t.Fatal(err)
 	}
 	if sealed.MessageID != l.Header.Get("Webhook-Id") || sealed.Username != l.EventBody.Username || sealed.ClientID != clientID || sealed.Code == "" {
-		t.Errorf("a code for %+v in message %s", sealed, l.Body)
+		t.Errorf("got a code for %+v in the message %s", sealed, l.Body)
 	}
 	if token := v.decrypt(t, l.UserToken); strings.Count(token, ".") != 2 || strings.Contains(string(l.Body), token) {
-		t.Errorf("user token %q", token)
+		t.Errorf("got the user token %q", token)
 	}
 	if strings.Contains(string(l.Body), sealed.Code) {
 		t.Errorf("got the code in the message %s, want it sealed", l.Body)
@@ -120,8 +120,7 @@ func (v *sealedReceiver) code(t *testing.T, l kit.SenderMessage, jwe, clientID s
 }
 
 // TestSealedToReceiver tests that with the public key of a receiver only the receiver can read
-// a code: neither a carrier of the message nor an owner of the database and the master key
-// can.
+// a code. Neither a carrier of the message nor an owner of the database and the master key can.
 func TestSealedToReceiver(t *testing.T) {
 	elliptical, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -152,7 +151,7 @@ func TestSealedToReceiver(t *testing.T) {
 		waiting, opened := a.StoredBytes(), openPayloads(a, t)
 		codes.accepts.Store(true)
 		renewals.accepts.Store(true)
-		a.Clock.Advance(20 * time.Second) // the library takes a timestamp as far as five minutes off
+		a.Clock.Advance(20 * time.Second) // the library accepts a timestamp that differs by up to five minutes
 		first, second := codes.next(t), renewals.next(t)
 		code := codes.code(t, first, first.EventBody.OneTimePassword, "shop")
 		verification := renewals.code(t, second, second.EventBody.PasswordRenewalVerificationCode, "shop")
@@ -174,7 +173,7 @@ func TestSealedToReceiver(t *testing.T) {
 	})
 }
 
-// openPayloads opens what waits with the master key.
+// openPayloads decrypts the waiting payloads with the master key.
 func openPayloads(a *kit.OneServer, t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
@@ -184,7 +183,7 @@ func openPayloads(a *kit.OneServer, t *testing.T) string {
 		p, err := otp.OpenPayload(a.App.Sealer, m)
 		a.Must(err)
 		if strings.Count(p.Code, ".") != 4 {
-			t.Errorf("the payload of %s holds %q, want a JWE", m.ID, p.Code)
+			t.Errorf("the payload of %s: got %q, want a JWE", m.ID, p.Code)
 		}
 		all.WriteString(p.Code + " " + p.Username + "\n")
 	}

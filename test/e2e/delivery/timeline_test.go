@@ -41,13 +41,13 @@ type queuedMessage struct {
 	EndedAt   *time.Time `json:"ended_at"`
 }
 
-// messages returns all messages, the newest first.
+// messages returns all messages, newest first.
 func messages(w *kit.Fixture, args ...string) []queuedMessage {
 	w.T.Helper()
 	code, out, errs := command(w, append([]string{"message", "list", "--output", "json"}, args...)...)
 	var views []queuedMessage
 	if err := json.Unmarshal([]byte(out), &views); code != 0 || err != nil {
-		w.T.Fatalf("message list: %d %q %q %v", code, out, errs, err)
+		w.T.Fatalf("message list: got %d %q %q %v", code, out, errs, err)
 	}
 	return views
 }
@@ -58,7 +58,7 @@ func stepsOf(w *kit.Fixture, id string) []string {
 	code, out, errs := command(w, "message", "show", id, "--output", "json")
 	var shown struct{ Steps []struct{ Step string } }
 	if err := json.Unmarshal([]byte(out), &shown); code != 0 || err != nil {
-		w.T.Fatalf("message show: %d %q %q %v", code, out, errs, err)
+		w.T.Fatalf("message show: got %d %q %q %v", code, out, errs, err)
 	}
 	var steps []string
 	for _, s := range shown.Steps {
@@ -101,9 +101,9 @@ func TestTimeline(t *testing.T) {
 		}
 		w.Inbox.Status.Store(http.StatusOK)
 		if code, out, errs := command(w, "message", "retry", m.ID); code != 0 || out != "message "+m.ID+" is due now\n" {
-			// The next attempt may have come first.
+			// The next attempt may have run first.
 			if !strings.Contains(errs, "delivered") {
-				t.Errorf("retry: %d %q %q", code, out, errs)
+				t.Errorf("retry: got %d %q %q", code, out, errs)
 			}
 		}
 		secret := w.Inbox.Next(t).EventBody.OneTimePassword
@@ -122,34 +122,34 @@ func TestTimeline(t *testing.T) {
 			t.Errorf("got the steps %q, want %q", steps, want)
 		}
 		if _, out, _ := command(w, "__complete", "message", "show", m.ID[:8]); !strings.Contains(out, m.ID+"\t") {
-			t.Errorf("completion of %s: %s", m.ID, out)
+			t.Errorf("completion of %s: got %s", m.ID, out)
 		}
 		_, out, _ := command(w, "message", "show", m.ID)
 		if strings.Contains(out, secret) || !regexp.MustCompile(`accepted +`+m.ID+` +attempt \d+, \d+ ms`).MatchString(out) {
-			t.Errorf("message show:\n%s", out)
+			t.Errorf("message show: got\n%s", out)
 		}
 		code, _, errs := command(w, "message", "retry", m.ID)
 		if code != 1 || !strings.Contains(errs, "no retry: it was delivered at ") {
-			t.Errorf("retry of a delivered message: %d %q", code, errs)
+			t.Errorf("retry of a delivered message: got %d %q", code, errs)
 		}
 		for step, count := range map[string]string{
 			"requested": "1", "queued": "1", "delivered": "1", "redeemed": "1", "guessed_wrong": "1", "dead": "0", "expired": "0", "limited": "0",
 		} {
 			if got := metric(n, `latchkey_otp_steps_total{step="`+step+`"}`); got != count {
-				t.Errorf("%s is counted %s, want %s", step, got, count)
+				t.Errorf("%s: got the count %s, want %s", step, got, count)
 			}
 		}
 		if got := metric(n, "latchkey_otp_delivery_seconds_count"); got != "1" {
-			t.Errorf("the histogram has %s deliveries, want 1", got)
+			t.Errorf("got %s deliveries in the histogram, want 1", got)
 		}
 		if strings.Contains(w.Log.String(), secret) {
-			t.Error("the log holds the code")
+			t.Error("got the code in the log, want it hidden")
 		}
 	})
 }
 
-// TestRetryOfADeadMessage tests that the receiver refuses a message for good. A retry sends
-// another code in its place, until the code has expired.
+// TestRetryOfADeadMessage lets the receiver refuse a message permanently. A retry must send
+// another code instead, until the code has expired.
 func TestRetryOfADeadMessage(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()
@@ -162,7 +162,7 @@ func TestRetryOfADeadMessage(t *testing.T) {
 		}
 		w.Inbox.Status.Store(http.StatusOK)
 		if code, out, errs := command(w, "message", "retry", dead.ID); code != 0 || !strings.Contains(out, "another code is on its way: otr_") {
-			t.Fatalf("retry: %d %q %q", code, out, errs)
+			t.Fatalf("retry: got %d %q %q", code, out, errs)
 		}
 		m := w.Inbox.Next(t)
 		if a := n.SignIn("jane", m.EventBody.OneTimePassword); a.Status != http.StatusOK {
@@ -173,23 +173,23 @@ func TestRetryOfADeadMessage(t *testing.T) {
 		}
 		code, _, errs := command(w, "message", "retry", dead.ID)
 		if code != 1 || !strings.Contains(errs, "its code was replaced or withdrawn at ") {
-			t.Errorf("a second retry: %d %q", code, errs)
+			t.Errorf("a second retry: got %d %q", code, errs)
 		}
-		w.Clock.Advance(11 * time.Minute) // which the command, a startReplica, does not see
+		w.Clock.Advance(11 * time.Minute) // the command is another process and does not use this clock
 		w.WithApp(func(ctx context.Context, a *server.App) error {
 			if _, err := otp.Retry(ctx, a.Store, a.Rand, dead.ID, a.Now()); err == nil || !strings.Contains(err.Error(), "its code expired at ") {
-				t.Errorf("a late retry: %v", err)
+				t.Errorf("a late retry: got %v", err)
 			}
 			return nil
 		})
 		for _, args := range [][]string{{"retry", "msg_none"}, {"show", "msg_none"}} {
 			if code, _, errs := command(w, append([]string{"message"}, args...)...); code != 1 || !strings.Contains(errs, "what has ended is kept for a day") {
-				t.Errorf("%q: %d %q", args, code, errs)
+				t.Errorf("%q: got %d %q, want 1", args, code, errs)
 			}
 		}
 		for _, args := range [][]string{{"--state", "lost"}, {"--limit", "0"}} {
 			if code, _, errs := command(w, append([]string{"message", "list"}, args...)...); code != 2 {
-				t.Errorf("%q: %d %q", args, code, errs)
+				t.Errorf("%q: got %d %q, want 2", args, code, errs)
 			}
 		}
 	})
@@ -215,7 +215,7 @@ func withRequestID(w *kit.Fixture, id *string) {
 	w.T.Helper()
 	found := regexp.MustCompile(`"request":"(otr_[0-9a-z]+)"`).FindStringSubmatch(w.Log.String())
 	if found == nil {
-		w.T.Fatal("the log names no request")
+		w.T.Fatal("got no request in the log")
 	}
 	*id = found[1]
 }

@@ -17,7 +17,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestUnit tests that systemd accepts the unit, and its exposure is low.
+// TestUnit tests that systemd accepts the unit, and that its exposure is low.
 func TestUnit(t *testing.T) {
 	text, err := os.ReadFile(root + "/deploy/systemd/latchkey.service")
 	if err != nil {
@@ -30,13 +30,13 @@ func TestUnit(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out := run(t, ".", "systemd-analyze", "verify", "--man=no", unit); strings.Contains(out, "latchkey.service") {
-		t.Errorf("systemd-analyze verify: %s", out)
+		t.Errorf("systemd-analyze verify: got %s, want no faults", out)
 	}
 	run(t, ".", "systemd-analyze", "security", "--offline=true", "--threshold=15", unit)
 }
 
 // TestAlerts tests that promtool accepts the alerts and the expressions of the dashboard, and
-// the alerts fire when they should.
+// that the alerts fire when they should.
 func TestAlerts(t *testing.T) {
 	dir := root + "/deploy/prometheus"
 	run(t, dir, "promtool", "check", "rules", "latchkey.rules.yml")
@@ -80,7 +80,7 @@ func helm(t *testing.T, args ...string) (string, error) {
 	return try(t, root+"/deploy/helm", "go", append([]string{"run", "helm.sh/helm/v3/cmd/helm@v3.22.0"}, args...)...)
 }
 
-// object is what the test reads of a Kubernetes object.
+// object contains the members of a Kubernetes object that the test reads.
 type object struct {
 	Kind     string
 	Metadata struct{ Annotations map[string]string }
@@ -104,8 +104,8 @@ type object struct {
 	}
 }
 
-// TestChart tests that Helm accepts the chart, and it renders what Kubernetes needs to restart
-// replicas without a failed request.
+// TestChart tests that Helm accepts the chart, and that the chart contains what Kubernetes
+// needs to restart replicas without a failed request.
 func TestChart(t *testing.T) {
 	cache := run(t, ".", "go", "env", "GOCACHE", "GOMODCACHE", "GOPATH")
 	for i, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
@@ -115,7 +115,7 @@ func TestChart(t *testing.T) {
 		t.Fatalf("helm lint: %v\n%s", err, out)
 	}
 	if out, err := helm(t, "template", "login", "latchkey", "--kube-version", "1.30.0"); err == nil || !strings.Contains(out, "issuer") {
-		t.Errorf("a chart without an issuer is rendered: %v %s", err, out)
+		t.Errorf("a chart without an issuer: got %v %s, want an error", err, out)
 	}
 	// A Helm that is built from its module assumes an old version of Kubernetes.
 	out, err := helm(t, "template", "login", "latchkey", "-f", "latchkey/ci-values.yaml", "--kube-version", "1.30.0")
@@ -134,20 +134,20 @@ func TestChart(t *testing.T) {
 	}
 	for _, kind := range []string{"Deployment", "Service", "PodDisruptionBudget", "Job", "Ingress", "ServiceMonitor"} {
 		if _, ok := objects[kind]; !ok {
-			t.Errorf("no %s", kind)
+			t.Errorf("got no %s", kind)
 		}
 	}
 	if objects["Job"].Metadata.Annotations["helm.sh/hook"] != "pre-install,pre-upgrade" || objects["PodDisruptionBudget"].Spec.MinAvailable != 1 {
-		t.Error("the migration is no hook, or no replica must be available")
+		t.Error("want the migration as a hook, and one available replica")
 	}
 	for _, kind := range []string{"Deployment", "Job"} {
 		pod := objects[kind].Spec.Template.Spec
 		if pod.EnableServiceLinks == nil || *pod.EnableServiceLinks || !pod.Containers[0].SecurityContext.ReadOnlyRootFilesystem {
-			t.Errorf("%s: %+v", kind, pod)
+			t.Errorf("%s: got %+v", kind, pod)
 		}
 	}
 	pod := objects["Deployment"].Spec.Template.Spec
 	if pod.Containers[0].ReadinessProbe == nil || pod.Containers[0].LivenessProbe == nil || pod.TerminationGracePeriodSeconds < 12+15+15 {
-		t.Errorf("Deployment: %+v", pod)
+		t.Errorf("Deployment: got %+v", pod)
 	}
 }

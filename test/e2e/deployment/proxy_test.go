@@ -24,7 +24,7 @@ type proxy struct {
 	program, file string
 	wrap          func(dir, text string) string
 	args          func(dir, file string) []string
-	delay         string // LATCHKEY_SHUTDOWN_DELAY
+	delay         string // value of LATCHKEY_SHUTDOWN_DELAY
 }
 
 var proxies = []proxy{
@@ -46,14 +46,14 @@ var proxies = []proxy{
 	},
 }
 
-// TestProxies tests that no request fails while both replicas are restarted one after the
-// other behind the examples of proxies, with the delays that the page names.
+// TestProxies tests that no request fails while both replicas are restarted one after the other
+// behind the examples of proxies, with the delays that the page names.
 func TestProxies(t *testing.T) {
 	for _, p := range proxies {
 		t.Run(p.program, func(t *testing.T) {
 			kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 				if strings.HasPrefix(w.DatabaseURL, "sqlite:") {
-					return // one machine, one replica
+					return // this example has one machine with one replica
 				}
 				p.test(t, kit.NewOneServer(w))
 			})
@@ -129,8 +129,8 @@ func (r *replica) restart() {
 	r.start()
 }
 
-// start runs the proxy with its example, in which only the addresses are replaced. It
-// returns the URL of the proxy.
+// start runs the proxy with its example, in which only the addresses are replaced. It returns
+// the URL of the proxy.
 func (p proxy) start(t *testing.T, replicas []*replica) (url string) {
 	t.Helper()
 	text, err := os.ReadFile(root + "/deploy/proxy/" + p.file)

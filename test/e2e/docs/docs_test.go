@@ -16,8 +16,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestDocs tests that the shell commands of each page of docs work as they stand there, beside
-// a running server.
+// TestDocs tests that the shell commands of each page of docs work as written, with a running
+// server.
 func TestDocs(t *testing.T) {
 	pages, err := filepath.Glob("../../../docs/*.md")
 	if err != nil || len(pages) < 10 {
@@ -25,7 +25,7 @@ func TestDocs(t *testing.T) {
 	}
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()
-		w.CreateClient(t, "--name", "First") // which AUDIT.md finds in the audit events
+		w.CreateClient(t, "--name", "First") // AUDIT.md finds this client in the audit events
 		receiver := newMailbox(t)
 		for _, page := range pages {
 			script := commandsOf(t, page)
@@ -43,19 +43,19 @@ func TestDocs(t *testing.T) {
 	})
 }
 
-// clientsOfPages are the arguments of the commands "client create" that pages
-// show with their output, and so not as commands to run.
+// clientsOfPages are the arguments of "client create" commands that pages show with their
+// output, and so do not contain as commands to run.
 var clientsOfPages = map[string][][]string{
 	"ORDERCLOUD.md":  {{"--name", "admin", "--id", "admin", "--grant", "client_credentials", "--role", "FullAccess"}},
 	"ELASTICPATH.md": {{"--name", "store", "--id", "store", "--grant", "client_credentials", "--grant", "implicit", "--role", "FullAccess"}},
 }
 
-// pageRun is what the commands of a page find in their environment.
+// pageRun contains the values that the commands of a page get in their environment.
 type pageRun struct{ page, script, server, receiver, secret string }
 
 func (r pageRun) run(t *testing.T, w *kit.Fixture) {
 	t.Helper()
-	// The dots stand for what the receiver was told.
+	// The dots represent the code that the receiver got.
 	script := strings.ReplaceAll(r.script, "CODE=…", `CODE=$(curl -sSf "$RECEIVER/next")`)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -68,8 +68,7 @@ func (r pageRun) run(t *testing.T, w *kit.Fixture) {
 	}
 }
 
-// commandsOf returns the shell commands of a page: its blocks of the language
-// sh.
+// commandsOf returns the shell commands of a page: its blocks of the language sh.
 func commandsOf(t *testing.T, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -84,8 +83,8 @@ func commandsOf(t *testing.T, file string) string {
 	return script.String()
 }
 
-// newMailbox is a receiver of messages in either dialect. It returns its URL;
-// GET URL/next waits for the next code.
+// newMailbox starts a receiver of messages of both dialects and returns its URL. GET URL/next
+// waits for the next code.
 func newMailbox(t *testing.T) string {
 	t.Helper()
 	codes := make(chan string, 10)

@@ -15,22 +15,21 @@ import (
 
 const movedModule = "example.org/you/latchkey"
 
-// movedVersion is another one in each run: Go remembers what a version of a module
-// imports.
+// movedVersion is different in each run, because Go caches what a version of a module imports.
 var movedVersion = "v0.1.0-t" + strings.ToLower(rand.Text())
 
-// TestModule tests that "make module" gives the source a module path, and another team's
-// program gets that module from a proxy and builds with it. An example builds within the copy.
+// TestModule tests that "make module" gives the source a module path. A program of another
+// module gets that module from a proxy and builds with it. An example builds within the copy.
 func TestModule(t *testing.T) {
 	copied := filepath.Join(t.TempDir(), "latchkey")
 	run(t, "../../..", nil, "make", "-s", "module", "MODULE="+movedModule, "OUT="+copied)
 	proxy := moduleProxy(t, copied)
 	cache := strings.TrimSpace(run(t, ".", nil, "go", "env", "GOMODCACHE"))
 	settings := []string{
-		"GOFLAGS=-mod=mod -modcacherw", "GOSUMDB=off", // go.sum holds the sums
+		"GOFLAGS=-mod=mod -modcacherw", "GOSUMDB=off", // go.sum contains the sums
 		"GOPROXY=file://" + filepath.ToSlash(proxy) + ",file://" + filepath.ToSlash(filepath.Join(cache, "cache", "download")) + ",off",
 	}
-	// The dependencies are those of the tests, so they are compiled already.
+	// The dependencies are those of the tests, so they are already compiled.
 	t.Cleanup(func() {
 		for _, left := range []string{movedModule + "@" + movedVersion, "cache/download/" + movedModule} {
 			if err := os.RemoveAll(filepath.Join(cache, filepath.FromSlash(left))); err != nil {
@@ -52,15 +51,15 @@ func TestModule(t *testing.T) {
 	run(t, program, settings, "go", append(build, ".")...)
 	run(t, filepath.Join(copied, "docs", "examples", "grantsonly"), settings, "go", append(build, ".")...)
 	if out := run(t, copied, nil, "grep", "-c", movedModule+"/grants", "docs/EMBEDDING.md"); out == "" {
-		t.Error("the documentation has the former path")
+		t.Error("got the former path in the documentation")
 	}
 }
 
-// TestModulePath tests that a path that nobody could fetch is refused.
+// TestModulePath tests that a path that cannot be fetched is refused.
 func TestModulePath(t *testing.T) {
 	for _, module := range []string{"latchkey", "example.org", "example.org/a b", ""} {
 		if out, err := exec.CommandContext(t.Context(), "../../../.ci/module", module, filepath.Join(t.TempDir(), "x")).CombinedOutput(); err == nil || !strings.Contains(string(out), "MODULE") {
-			t.Errorf("%q: %v %s", module, err, out)
+			t.Errorf("%q: got %v %s", module, err, out)
 		}
 	}
 }
@@ -113,7 +112,7 @@ func moduleProxy(t *testing.T, dir string) string {
 	return proxy
 }
 
-// addFiles adds the files of a module, without modules that are nested in it.
+// addFiles adds the files of a module, without nested modules.
 func addFiles(archive *zip.Writer, dir string) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

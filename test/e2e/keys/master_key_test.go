@@ -21,10 +21,10 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// nextMasterKey is 32 other bytes that seal nothing of worth.
+// nextMasterKey is another master key of the tests, 32 bytes.
 const nextMasterKey = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
 
-// withMaster runs do with the fixture's database opened under master keys.
+// withMaster runs do with the fixture's database opened with the master keys.
 func withMaster(w *kit.Fixture, masterKeys string, do func(ctx context.Context, a *server.App) error) error {
 	w.T.Helper()
 	a, err := kit.OpenApp(w.T.Context(), w.ServerConfig(&w.Clock, w.Config("LATCHKEY_MASTER_KEY="+masterKeys)))
@@ -34,7 +34,8 @@ func withMaster(w *kit.Fixture, masterKeys string, do func(ctx context.Context, 
 	return errors.Join(do(w.T.Context(), a), a.Close())
 }
 
-// rewrapCommand runs "keys rewrap" under master keys. It returns its error message.
+// rewrapCommand runs "keys rewrap" with the master keys. It returns the error message of the
+// command.
 func rewrapCommand(w *kit.Fixture, masterKeys string, flags ...string) error {
 	w.T.Helper()
 	r := kit.TryCommand(w.T, append(w.Environ(), "LATCHKEY_MASTER_KEY="+masterKeys), append([]string{"keys", "rewrap"}, flags...)...)
@@ -44,8 +45,8 @@ func rewrapCommand(w *kit.Fixture, masterKeys string, flags ...string) error {
 	return nil
 }
 
-// addSecretsOfEachKind adds the secrets that kit.Document does not contain: a queued
-// message, a kept answer, and the secrets of senders and delivery configs of either dialect.
+// addSecretsOfEachKind adds the secrets that kit.Document does not contain: a queued message, a
+// kept answer, and the secrets of senders and delivery configs of both dialects.
 func addSecretsOfEachKind(ctx context.Context, a *server.App) error {
 	var failures []error
 	seal := func(sealContext string) storage.Sealed {
@@ -76,7 +77,7 @@ func addSecretsOfEachKind(ctx context.Context, a *server.App) error {
 	return errors.Join(failures...)
 }
 
-// queueMessages makes messages that are not due for an hour.
+// queueMessages adds messages that are due in an hour.
 func queueMessages(ctx context.Context, a *server.App, n int) error {
 	now := a.Now().UTC()
 	x := storage.Issuance{RequestID: "req_rewrap", Now: now}
@@ -103,8 +104,8 @@ func queueMessages(ctx context.Context, a *server.App, n int) error {
 	return errors.Join(err, issueErr)
 }
 
-// TestRewrap tests that the master key of a database in use is changed. Then the old master
-// key opens nothing, and everything works with the new one.
+// TestRewrap changes the master key of a database in use. Afterwards the old master key opens
+// nothing, and everything works with the new one.
 func TestRewrap(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const issuer = "LATCHKEY_ISSUER=http://id.example"
@@ -129,9 +130,9 @@ func TestRewrap(t *testing.T) {
 			}
 			planned, err := countSealed(ctx, a)
 			if diff := cmp.Diff(first, planned); diff != "" {
-				t.Errorf("the plan did something:\n%s", diff)
+				t.Errorf("the plan changed secrets (-before +after):\n%s", diff)
 			}
-			// A run that ends after the first kinds is taken up by the next.
+			// A run that ends after the first kinds is continued by the next run.
 			for _, kind := range []storage.SealedKind{storage.SealedSigningKey, storage.SealedPepper} {
 				_, failed := a.Rewrapper().Kind(ctx, kind)
 				err = errors.Join(err, failed)
@@ -157,7 +158,7 @@ func TestRewrap(t *testing.T) {
 	})
 }
 
-// rewrapTwice has two processes do it at the same time.
+// rewrapTwice rewraps in two processes at the same time.
 func rewrapTwice(w *kit.Fixture, masterKeys string) error {
 	errs := make([]error, 2)
 	var both sync.WaitGroup
@@ -170,7 +171,7 @@ func rewrapTwice(w *kit.Fixture, masterKeys string) error {
 	return errors.Join(errs...)
 }
 
-// checkRewrapped opens everything with the new master key alone.
+// checkRewrapped opens all secrets with only the new master key.
 func checkRewrapped(w *kit.Fixture, t *testing.T, first []rewrap.Count) {
 	t.Helper()
 	err := withMaster(w, nextMasterKey, func(ctx context.Context, a *server.App) error {
@@ -184,24 +185,24 @@ func checkRewrapped(w *kit.Fixture, t *testing.T, first []rewrap.Count) {
 			}
 			secrets, err := a.Store.SealedOtherwise(ctx, v.Kind, "", "", 1000)
 			if err != nil || len(secrets) != v.Current {
-				t.Fatalf("%s: %d secrets, error %v", v.Kind, len(secrets), err)
+				t.Fatalf("%s: got %d secrets, error %v", v.Kind, len(secrets), err)
 			}
 			for _, secret := range secrets {
 				if _, err := a.Rewrapper().Reseal(secret); err != nil {
-					t.Errorf("%s of %q: %v", v.Kind, secret.ID, err)
+					t.Errorf("%s of %q: got %v, want no error", v.Kind, secret.ID, err)
 				}
 			}
 		}
 		return nil
 	})
-	// Nothing is left to do, which is not an error.
+	// A run with nothing to rewrap is not an error.
 	if err = errors.Join(err, rewrapCommand(w, nextMasterKey)); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestRewrapReportsUnknownMasterKeys tests that a secret that is sealed under an unknown
-// master key is reported.
+// TestRewrapReportsUnknownMasterKeys tests that a secret that is sealed under an unknown master
+// key is reported.
 func TestRewrapReportsUnknownMasterKeys(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, "sqlite:"+t.TempDir()+"/latchkey.db")
@@ -216,10 +217,10 @@ func TestRewrapReportsUnknownMasterKeys(t *testing.T) {
 	}
 	err = rewrapCommand(w, nextMasterKey+","+kit.MasterKey)
 	if err == nil || !strings.Contains(err.Error(), "under a master key that was not given: 1;") {
-		t.Errorf("rewrap = %v", err)
+		t.Errorf("rewrap: got %v", err)
 	}
 	if err := withMaster(w, nextMasterKey, func(ctx context.Context, a *server.App) error { return a.OpenRing(ctx) }); err != nil {
-		t.Errorf("the others are not rewrapped: %v", err)
+		t.Errorf("the other secrets: got %v, want them rewrapped", err)
 	}
 }
 

@@ -14,12 +14,12 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestKeysRotateThemselves tests that three servers find at once that their signing keys are
+// TestKeysRotateThemselves lets three servers find at the same time that their signing keys are
 // old enough. One successor is announced for each algorithm.
 func TestKeysRotateThemselves(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const rotation, maxAge = 2160 * time.Hour, time.Hour
-		w.Apply(kit.ClientAlgsDocument) // with a client that wants EdDSA
+		w.Apply(kit.ClientAlgsDocument) // adds a client with EdDSA
 		nodes := []*kit.Server{w.Serve(kit.SharedIssuer), w.Serve(kit.SharedIssuer), w.Serve(kit.SharedIssuer)}
 		cached := nodes[0].FetchKeys(t, "/oauth/jwks")
 		w.Clock.Advance(rotation - maxAge - server.KeyMargin)
@@ -39,14 +39,14 @@ func TestKeysRotateThemselves(t *testing.T) {
 			token := n.JanesToken(t, "vendor")
 			kit.VerifyToken(t, token, jose.ES256, fresh)
 			if len(cached.Key(kit.KeyID(t, token))) != 0 {
-				t.Error("the old key signs")
+				t.Error("got a token signed by the old key")
 			}
 		}
 		checkAnnouncements(w, t, len(cached.Keys))
 	})
 }
 
-// nudge changes the configuration, which every server hears of.
+// nudge changes the configuration, which every server learns of.
 func nudge(w *kit.Fixture) {
 	w.WithApp(func(ctx context.Context, a *server.App) error {
 		_, err := a.Store.PutSecurityProfile(ctx, storage.SecurityProfile{ID: "nudge", RealmID: storage.DefaultRealmID, Name: "Nudge"})
@@ -54,8 +54,7 @@ func nudge(w *kit.Fixture) {
 	})
 }
 
-// checkSuccessors demands one key of each algorithm that signs and one that
-// will.
+// checkSuccessors expects one active and one announced key of each algorithm.
 func checkSuccessors(w *kit.Fixture, t *testing.T) {
 	t.Helper()
 	w.WithApp(func(ctx context.Context, a *server.App) error {
@@ -76,7 +75,7 @@ func checkSuccessors(w *kit.Fixture, t *testing.T) {
 	})
 }
 
-// checkAnnouncements demands an audit event of each announced key.
+// checkAnnouncements expects an audit event of each announced key.
 func checkAnnouncements(w *kit.Fixture, t *testing.T, want int) {
 	t.Helper()
 	kit.Eventually(t, "every announcement is in the audit log, once", func() bool {
@@ -94,7 +93,7 @@ func checkAnnouncements(w *kit.Fixture, t *testing.T, want int) {
 	})
 }
 
-// TestEmergencyRevocation tests that one server revokes a key. Tokens signed with it are
+// TestEmergencyRevocation revokes a key at one server. Tokens that the key has signed must be
 // inactive at the other server.
 func TestEmergencyRevocation(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

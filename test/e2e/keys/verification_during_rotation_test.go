@@ -18,7 +18,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// Resource servers of strangers, which know nothing of the server but its issuer.
+// These are resource servers that know only the issuer of the server.
 
 // service is a service behind the middleware.
 type service struct {
@@ -26,7 +26,7 @@ type service struct {
 	url string
 }
 
-// startService starts a service for the tokens of the node's own issuer.
+// startService starts a service for the tokens of the server's issuer.
 func startService(w *kit.Fixture, t *testing.T, n *kit.Server, change func(*resource.Config)) *service {
 	t.Helper()
 	cfg := resource.Config{Issuer: n.URL, Audiences: []string{n.URL}, Now: w.Clock.Now}
@@ -51,7 +51,7 @@ func startService(w *kit.Fixture, t *testing.T, n *kit.Server, change func(*reso
 	return &service{t, server.URL}
 }
 
-// takes tells with what status the service answers a token.
+// takes returns the status with which the service answers a token.
 func (p *service) takes(token string) int {
 	return p.get("/things", "Authorization", "Bearer "+token).Status
 }
@@ -61,7 +61,7 @@ func (p *service) get(path string, header ...string) kit.Response {
 	return n.Do(http.MethodGet, path, "", "", header...)
 }
 
-// machine makes a client whose tokens are cheap to come by.
+// machine creates a client whose tokens cost little.
 func machine(w *kit.Fixture, t *testing.T) kit.Client {
 	t.Helper()
 	return w.CreateClient(t, "--name", "Machine", "--grant", "client_credentials", "--role", "Reader")
@@ -75,16 +75,16 @@ func tokenOf(n *kit.Server, c kit.Client) string {
 	return a.Field("access_token")
 }
 
-// rotationTest is a server whose keys rotate, and a service that relies on nothing
-// but the max-age of the key set.
+// rotationTest is a server whose keys rotate, and a service that relies only on the max-age of
+// the key set.
 type rotationTest struct {
 	*kit.Fixture
 	t       *testing.T
 	server  *kit.Server
 	machine kit.Client
 	service *service
-	since   time.Time // the present key signs
-	kept    []string  // tokens that are checked to their end
+	since   time.Time // time since which the present key signs
+	kept    []string  // tokens that are checked until they expire
 	kids    map[string]bool
 	checked int
 }
@@ -95,9 +95,9 @@ const (
 	perSecond         = 100
 )
 
-// TestNoVerificationFailsWhileKeysRotate tests that keys rotate ten times, with a hundred
-// tokens a second around each rotation. A service that fetches the key set only when its
-// max-age is over verifies all of them.
+// TestNoVerificationFailsWhileKeysRotate rotates the keys ten times, with a hundred tokens a
+// second around each rotation. A service that fetches the key set only after its max-age must
+// verify all of them.
 func TestNoVerificationFailsWhileKeysRotate(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		machine := machine(w, t)
@@ -114,8 +114,8 @@ func TestNoVerificationFailsWhileKeysRotate(t *testing.T) {
 	})
 }
 
-// rotate lets time pass until the next key signs. The service reads the key set
-// just before the successor is announced, so it learns of it as late as can be.
+// rotate advances the time until the next key signs. The service reads the key set just before
+// the successor is announced, so it learns of the successor as late as possible.
 func (r *rotationTest) rotate() {
 	r.t.Helper()
 	due := r.since.Add(protectedRotation - protectedMaxAge - server.KeyMargin)
@@ -124,11 +124,11 @@ func (r *rotationTest) rotate() {
 	at := r.announced()
 	r.busy(1)
 	r.waitUntil(at.Add(-1500*time.Millisecond), time.Minute)
-	r.busy(3) // the successor takes over in the midst of it
+	r.busy(3) // the successor starts to sign in this period
 	r.since = at
 }
 
-// waitUntil lets time pass in steps in which there is little to do.
+// waitUntil advances the time in steps with few tokens.
 func (r *rotationTest) waitUntil(end time.Time, step time.Duration) {
 	r.t.Helper()
 	for left := end.Sub(r.Clock.Now()); left > 0; left = end.Sub(r.Clock.Now()) {
@@ -138,8 +138,8 @@ func (r *rotationTest) waitUntil(end time.Time, step time.Duration) {
 	}
 }
 
-// announced has the server look after its keys, as it does every half minute, and
-// returns when the one that it announces will sign.
+// announced lets the server maintain its keys, as it does every half minute, and returns the
+// time at which the announced key will sign.
 func (r *rotationTest) announced() (at time.Time) {
 	r.t.Helper()
 	kit.Eventually(r.t, "a successor is announced", func() bool {
@@ -155,7 +155,7 @@ func (r *rotationTest) announced() (at time.Time) {
 	return at
 }
 
-// next returns when the ES256 key that is announced will sign; zero: none is.
+// next returns the time at which the announced ES256 key will sign, or zero if there is none.
 func (r *rotationTest) next(ring *keys.Ring) (at time.Time) {
 	infos, err := ring.List(r.t.Context())
 	if err != nil {
@@ -169,7 +169,7 @@ func (r *rotationTest) next(ring *keys.Ring) (at time.Time) {
 	return at
 }
 
-// busy is a number of seconds with their tokens.
+// busy issues and checks tokens for a number of seconds.
 func (r *rotationTest) busy(seconds int) {
 	r.t.Helper()
 	for range seconds {
@@ -193,7 +193,7 @@ func (r *rotationTest) busy(seconds int) {
 	}
 }
 
-// check looks at a token and keeps it.
+// check verifies a token at the service and keeps the token.
 func (r *rotationTest) check(token string) {
 	r.t.Helper()
 	r.kids[kit.KeyID(r.t, token)] = true
@@ -221,9 +221,9 @@ func (r *rotationTest) settle() {
 }
 
 // TestKeyRevokedInAnEmergency tests that tokens of a revoked key are inactive at once at
-// introspection, and refused by services after the max-age at the latest. The next key signs
-// at once without announcement. So services that do not look for it fail, which is why other
-// keys are announced.
+// introspection, and refused by services after the max-age at the latest. The next key signs at
+// once without an announcement. So services that do not fetch unknown keys refuse its tokens,
+// which is why other keys are announced.
 func TestKeyRevokedInAnEmergency(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		machine := machine(w, t)
@@ -245,7 +245,7 @@ func TestKeyRevokedInAnEmergency(t *testing.T) {
 		kit.Eventually(t, "the key's tokens are inactive", func() bool { return n.Introspect(old).Body == `{"active":false}` })
 		next := tokenOf(n, machine)
 		if kit.KeyID(t, next) == kit.KeyID(t, old) {
-			t.Fatal("the revoked key signs")
+			t.Fatal("got a token signed by the revoked key")
 		}
 		w.Clock.Advance(resource.DefaultRefetchInterval)
 		if status := looking.takes(next); status != http.StatusOK {
@@ -255,7 +255,7 @@ func TestKeyRevokedInAnEmergency(t *testing.T) {
 			t.Errorf("a token of the revoked key: got %d, want %d", status, http.StatusUnauthorized)
 		}
 		if status := waiting.takes(next); status != http.StatusUnauthorized {
-			t.Errorf("a key that signs at once, for who trusts max-age: %d, so the test of rotations proves nothing", status)
+			t.Errorf("a key that signs at once, at a service that relies on max-age: got %d, want 401", status)
 		}
 		w.Clock.Advance(protectedMaxAge)
 		kit.Eventually(t, "all services have the new keys", func() bool {

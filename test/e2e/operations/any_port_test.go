@@ -17,8 +17,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestAnyPort tests that a server with a port that the system chooses knows the port. Its
-// issuer, audience and published URLs can be called.
+// TestAnyPort tests that a server with a port that the system chooses uses that port in its
+// issuer, its audience and the published URLs.
 func TestAnyPort(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		for listen, host := range map[string]string{
@@ -35,18 +35,18 @@ func TestAnyPort(t *testing.T) {
 	})
 }
 
-// TestAnyPortOfDemo tests that the welcome text of the demo names the port that the system has
-// chosen.
+// TestAnyPortOfDemo tests that the welcome text of the demo contains the port that the system
+// has chosen.
 func TestAnyPortOfDemo(t *testing.T) {
 	t.Parallel()
 	log := runDemo(t, `Latchkey demo on (\S+):`, "localhost:0")
 	isServed(t, nil, log.found, "localhost", log.stop)
 }
 
-// runDemo runs "latchkey demo" at the address until it has printed what matches the pattern.
+// runDemo runs "latchkey demo" at the address until its output matches the pattern.
 func runDemo(t *testing.T, pattern, listen string) loggedServer {
 	t.Helper()
-	program := kit.Program(t) // to build it may take longer than the demo has to start
+	program := kit.Program(t) // the build may take longer than the time for the start of the demo
 	return runUntilPrinted(t, pattern, func(ctx context.Context, out *kit.Buffer) error {
 		cmd := exec.CommandContext(ctx, program, "demo")
 		cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), out, out
@@ -54,14 +54,14 @@ func runDemo(t *testing.T, pattern, listen string) loggedServer {
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		err := cmd.Run()
 		if cmd.ProcessState.Success() {
-			return nil // not the error of the context
+			return nil // ignore the error of the context
 		}
 		return err
 	})
 }
 
-// TestDemoOnTakenPort tests that a demo whose address is in use says so, and prints no
-// commands that would reach somebody else.
+// TestDemoOnTakenPort tests that a demo whose address is in use reports it, and prints no
+// commands that would reach another server.
 func TestDemoOnTakenPort(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -73,7 +73,7 @@ func TestDemoOnTakenPort(t *testing.T) {
 		settings := map[string]string{"LATCHKEY_LISTEN": "127.0.0.1:0", "LATCHKEY_OPS_LISTEN": "127.0.0.1:0", setting: taken.Addr().String()}
 		r := kit.TryCommand(t, []string{"LATCHKEY_LISTEN=" + settings["LATCHKEY_LISTEN"], "LATCHKEY_OPS_LISTEN=" + settings["LATCHKEY_OPS_LISTEN"]}, "demo")
 		if r.ExitCode != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "address already in use") {
-			t.Errorf("%s is in use: %+v", setting, r)
+			t.Errorf("%s is in use: got %+v", setting, r)
 		}
 	}
 }
@@ -100,8 +100,8 @@ type loggedServer struct {
 	printed func() string
 }
 
-// runUntilPrinted runs a server until it has printed what matches the pattern, and
-// returns the pattern's group.
+// runUntilPrinted runs a server until its output matches the pattern, and returns the group of
+// the pattern.
 func runUntilPrinted(t *testing.T, pattern string, run func(context.Context, *kit.Buffer) error) loggedServer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -111,7 +111,7 @@ func runUntilPrinted(t *testing.T, pattern string, run func(context.Context, *ki
 	stop := func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("server ended with %v", err)
+			t.Errorf("the server: got %v at its end, want no error", err)
 		}
 	}
 	line := regexp.MustCompile(pattern)
@@ -120,11 +120,11 @@ func runUntilPrinted(t *testing.T, pattern string, run func(context.Context, *ki
 			return loggedServer{m[1], stop, out.String}
 		}
 	}
-	t.Fatalf("the server printed %s", out.String())
+	t.Fatalf("got the output %s", out.String())
 	return loggedServer{}
 }
 
-// isServed calls a server by its issuer, and then stops it.
+// isServed calls a server by its issuer, and then stops the server.
 func isServed(t *testing.T, w *kit.Fixture, issuer, host string, stop func()) {
 	t.Helper()
 	defer stop()
@@ -134,13 +134,13 @@ func isServed(t *testing.T, w *kit.Fixture, issuer, host string, stop func()) {
 	n := &kit.Server{T: t, URL: issuer}
 	var metadata map[string]any
 	for deadline := time.Now().Add(time.Minute); metadata == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if response, err := http.Get(issuer + "/.well-known/oauth-authorization-server"); err == nil { // demo explains before it serves
+		if response, err := http.Get(issuer + "/.well-known/oauth-authorization-server"); err == nil { // the demo prints its text before it serves
 			_ = json.NewDecoder(response.Body).Decode(&metadata)
 			_ = response.Body.Close()
 		}
 	}
 	if metadata["issuer"] != issuer || metadata["token_endpoint"] != issuer+"/oauth/token" {
-		t.Errorf("metadata of %s: %v", issuer, metadata)
+		t.Errorf("metadata of %s: got %v", issuer, metadata)
 	}
 	if w == nil {
 		return

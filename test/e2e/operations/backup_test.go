@@ -14,9 +14,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestBackup tests that a backup of a database that serves restores to a database of either
-// kind. The refresh tokens, codes and audit events are those of the time of the backup. The
-// file has mode 0600 and no master key, and is never overwritten.
+// TestBackup tests that a backup of a database that is in use can be restored to either
+// database. The refresh tokens, codes and audit events are those of the time of the backup. The
+// file has mode 0600, does not contain the master key, and is never overwritten.
 func TestBackup(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -53,7 +53,7 @@ func checkBackupFile(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	if info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v", info.Mode())
+		t.Errorf("got mode %v, want 0600", info.Mode())
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -64,16 +64,16 @@ func checkBackupFile(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	if bytes.Contains(data, []byte(kit.MasterKey)) || bytes.Contains(data, key) {
-		t.Error("the backup contains the master key")
+		t.Error("got the master key in the backup")
 	}
 	beside, err := filepath.Glob(file + "?*")
 	if err != nil || beside != nil {
-		t.Errorf("beside the backup: %v %v", beside, err)
+		t.Errorf("got the files %v beside the backup, error %v", beside, err)
 	}
 }
 
 // TestDamagedBackup tests that part of a backup, a backup with a changed byte, and another
-// SQLite file are not restored, and the target stays empty.
+// SQLite file are not restored, and that the target stays empty.
 func TestDamagedBackup(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		dir := t.TempDir()
@@ -103,29 +103,29 @@ func TestDamagedBackup(t *testing.T) {
 	})
 }
 
-// TestKilledBackup tests that a backup that is killed leaves no file under the name, and can
-// be repeated.
+// TestKilledBackup tests that a killed backup leaves no file under its name and can be
+// repeated.
 func TestKilledBackup(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		addManyUsers(t, openDatabase(t, w.DatabaseURL))
 		file := filepath.Join(t.TempDir(), "backup.db")
 		killWhen(t, w.Environ(), "latchkey: users:", "backup", file)
 		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-			t.Fatalf("there is a backup: got %v, want fs.ErrNotExist", err)
+			t.Fatalf("the file of the backup: got %v, want fs.ErrNotExist", err)
 		}
 		w.Command(t, "backup", file)
 		checkBackupFile(t, file)
 	})
 }
 
-// TestCopiedFile tests that a copy of the file of a live SQLite database lacks what is in the
-// write-ahead log. The audit head from before shows that the end is missing.
+// TestCopiedFile tests that a copy of the file of a live SQLite database lacks the content of
+// the write-ahead log. The earlier audit head shows that the end is missing.
 func TestCopiedFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "latchkey.db")
 	w := &kit.Fixture{T: t, DatabaseURL: "sqlite:" + path, Inbox: kit.NewInbox(t)}
 	w.CreateClient(t, "--name", "Kept")
-	w.Serve().Stop() // whose end moves the log into the file
+	w.Serve().Stop() // the stop moves the log into the file
 	n := w.Serve()
 	w.CreateClient(t, "--name", "Lost")
 	head := strings.TrimSpace(w.Command(t, "audit", "head"))

@@ -15,10 +15,10 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// manyUsers is how many users the large database has.
+// manyUsers is the number of users in the large database.
 const manyUsers = 100_000
 
-// otherDatabase returns the URL of an empty database of the other kind.
+// otherDatabase returns the URL of an empty database of the other type.
 func otherDatabase(t *testing.T, databaseURL string) string {
 	t.Helper()
 	if strings.HasPrefix(databaseURL, "sqlite:") {
@@ -56,7 +56,7 @@ func addManyUsers(t *testing.T, db *sql.DB) {
 	name := func(prefix string) string { return "'" + prefix + "copy' || n.i" }
 	for _, table := range []struct {
 		name, row string
-		of        map[string]string // the columns that differ
+		of        map[string]string // expressions for the columns that differ
 	}{
 		{"users", "id = 'jane'", map[string]string{"uid": name("usr_"), "id": name(""), "email": name(""), "email_key": name("")}},
 		{"logins", "username = 'jane'", map[string]string{"id": name("lgn_"), "username": name(""), "username_key": name(""), "user_uid": name("usr_")}},
@@ -82,8 +82,8 @@ func addManyUsers(t *testing.T, db *sql.DB) {
 	}
 }
 
-// killWhen runs a command of the program and kills it (kill -9) once its standard error
-// stream has the text.
+// killWhen runs a command of the program and kills it (kill -9) when its standard error stream
+// contains the text.
 func killWhen(t *testing.T, environ []string, text string, args ...string) {
 	t.Helper()
 	var out kit.Buffer
@@ -93,18 +93,18 @@ func killWhen(t *testing.T, environ []string, text string, args ...string) {
 		t.Fatal(err)
 	}
 	kit.Eventually(t, "the command prints "+text, func() bool { return strings.Contains(out.String(), text) })
-	_ = cmd.Process.Kill() // it fails if the command has ended, and then so does the next line
+	_ = cmd.Process.Kill() // if the command has ended, the next line fails
 	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != -1 {
-		t.Fatalf("the command was not killed: %v\n%s", err, out.String())
+		t.Fatalf("got the end %v, want a killed command\n%s", err, out.String())
 	}
 }
 
-// mustFail runs a command that must fail with a text, and without a stack.
+// mustFail runs a command that must fail with a text and without a stack trace.
 func mustFail(t *testing.T, environ []string, text string, args ...string) {
 	t.Helper()
 	r := kit.TryCommand(t, environ, args...)
 	if r.ExitCode == 0 || !strings.Contains(r.Stderr, text) {
-		t.Errorf("latchkey %q: exit code %d, want an error with %q: %s%s", args, r.ExitCode, text, r.Stdout, r.Stderr)
+		t.Errorf("latchkey %q: got exit code %d, want an error with %q: %s%s", args, r.ExitCode, text, r.Stdout, r.Stderr)
 	}
 }
 
@@ -121,16 +121,16 @@ func environOf(databaseURL string) []string {
 	return []string{"LATCHKEY_DATABASE_URL=" + databaseURL, "LATCHKEY_MASTER_KEY=" + kit.MasterKey}
 }
 
-// TestCopy tests that a copy to a database of the other kind, made while the source serves,
-// has all rows. The target works with the refresh tokens, codes and passwords of the source.
-// It numbers its requests for codes on, so that newer codes replace older ones.
+// TestCopy tests that a copy to the other database, made while the source serves, has all rows.
+// The target accepts the refresh tokens, codes and passwords of the source. It continues the
+// numbers of requests for codes, so that newer codes replace older ones.
 func TestCopy(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
 		a.AddUsersWithoutPassword("mary")
 		first := kit.MustIssue(t, "before the copy", a.Server.SignInThrough("kiosk", "mary", a.RequestCode(a.Server, "kiosk", "mary")))
 		code := a.RequestCode(a.Server, "kiosk", "mary")
-		execute(t, a.DB, "DELETE FROM code_requests") // as retention does
+		execute(t, a.DB, "DELETE FROM code_requests") // retention deletes them too
 		target := otherDatabase(t, w.DatabaseURL)
 		r := mustRun(t, environOf(w.DatabaseURL), "copy", "--from", w.DatabaseURL, "--to", target)
 		for _, want := range []string{"the digests are the same on both sides", "events are as they were written"} {
@@ -155,8 +155,8 @@ func TestCopy(t *testing.T) {
 	})
 }
 
-// TestCopyOfManyUsers tests that a copy that is killed leaves an empty target, and can be
-// repeated. A row that is not as in the source is found, and nothing is copied.
+// TestCopyOfManyUsers tests that a killed copy leaves an empty target and can be repeated. A
+// row that differs from the source is found, and then nothing is copied.
 func TestCopyOfManyUsers(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		addManyUsers(t, openDatabase(t, w.DatabaseURL))
@@ -185,13 +185,13 @@ func TestCopyOfManyUsers(t *testing.T) {
 		r := mustRun(t, environ, args...)
 		t.Logf("%d users copied in %s\n%s", manyUsers, time.Since(begun), r.Stdout)
 		if n := rows("users"); n <= manyUsers {
-			t.Errorf("got %d users", n)
+			t.Errorf("got %d users, want more than the copied ones", n)
 		}
 	})
 }
 
-// flipOneByte changes one byte of a user while it is inserted. It returns the statement
-// that ends it.
+// flipOneByte changes one byte of a user while it is inserted. It returns the statement that
+// ends this.
 func flipOneByte(t *testing.T, db *sql.DB, sqlite bool, of string) (undo string) {
 	t.Helper()
 	if sqlite {
@@ -205,7 +205,7 @@ func flipOneByte(t *testing.T, db *sql.DB, sqlite bool, of string) (undo string)
 }
 
 // TestCopyOfMissingDatabase tests that a copy from a database that does not exist names it and
-// creates nothing.
+// creates no files.
 func TestCopyOfMissingDatabase(t *testing.T) {
 	dir := t.TempDir()
 	from, to := "sqlite:"+filepath.Join(dir, "from.db"), "sqlite:"+filepath.Join(dir, "to.db")
@@ -213,6 +213,6 @@ func TestCopyOfMissingDatabase(t *testing.T) {
 	mustFail(t, environOf(from), from, "backup", filepath.Join(dir, "backup"))
 	mustFail(t, environOf(from), filepath.Join(dir, "backup"), "restore", filepath.Join(dir, "backup"))
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); left != nil {
-		t.Errorf("created %v", left)
+		t.Errorf("got the created files %v, want none", left)
 	}
 }

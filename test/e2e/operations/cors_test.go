@@ -11,7 +11,7 @@ import (
 )
 
 // TestPublicDocumentsAcrossOrigins tests that a web page of a configured origin can read each
-// public document. A page of another origin can read none.
+// public document, and that a page of another origin can read none.
 func TestPublicDocumentsAcrossOrigins(t *testing.T) {
 	const shop, stranger = "https://shop.example", "https://stranger.example"
 	kit.EachOrderCloud(t, []string{"LATCHKEY_CORS_ORIGINS=" + shop}, func(t *testing.T, m *kit.OrderCloud) {
@@ -27,7 +27,7 @@ func TestPublicDocumentsAcrossOrigins(t *testing.T) {
 			preflight := m.Send(m.First, "", http.MethodOptions, path, nil, "Origin", shop, "Access-Control-Request-Method", "GET")
 			mustAllowOrigin(t, "OPTIONS "+path, preflight, http.StatusNoContent, shop)
 			if got := preflight.Header.Get("Access-Control-Allow-Methods"); !strings.Contains(got, "GET") {
-				t.Errorf("%s: a preflight allows the methods %q", path, got)
+				t.Errorf("%s: preflight: got the methods %q, want GET among them", path, got)
 			}
 			mustAllowOrigin(t, "another origin's "+path, m.Send(m.First, "", http.MethodGet, path, nil, "Origin", stranger), http.StatusOK, "")
 			mustAllowOrigin(t, "no origin's "+path, m.Send(m.First, "", http.MethodGet, path, nil), http.StatusOK, "")
@@ -35,27 +35,27 @@ func TestPublicDocumentsAcrossOrigins(t *testing.T) {
 	})
 }
 
-// mustAllowOrigin checks the status and the origin that may read the answer;
-// "" is none. Every answer varies by origin, and none lets cookies along.
+// mustAllowOrigin checks the status and the origin that may read the answer, or "" for none.
+// Every answer varies by origin, and none allows cookies.
 func mustAllowOrigin(t *testing.T, what string, got kit.Response, status int, origin string) {
 	t.Helper()
 	if got.Status != status || got.Header.Get("Access-Control-Allow-Origin") != origin {
 		t.Errorf("%s: got %d for origin %q, want %d for %q", what, got.Status, got.Header.Get("Access-Control-Allow-Origin"), status, origin)
 	}
 	if vary := got.Header.Values("Vary"); len(vary) == 0 || vary[0] != "Origin" {
-		t.Errorf("%s: it varies by %q", what, vary)
+		t.Errorf("%s: got Vary %q, want Origin", what, vary)
 	}
 	if diff := cmp.Diff([]string(nil), got.Header.Values("Access-Control-Allow-Credentials")); diff != "" {
-		t.Errorf("%s: %s", what, diff)
+		t.Errorf("%s: Access-Control-Allow-Credentials (-want +got):\n%s", what, diff)
 	}
 }
 
-// keyID returns the id of a key that the server publishes.
+// keyID returns the ID of a key that the server publishes.
 func keyID(m *kit.OrderCloud, t *testing.T) string {
 	t.Helper()
 	set, _ := m.Send(m.First, "", http.MethodGet, "/oauth/jwks", nil).Members(t)["keys"].([]any)
 	if len(set) == 0 {
-		t.Fatal("the server publishes no key")
+		t.Fatal("got no published key")
 	}
 	key, _ := set[0].(map[string]any)
 	id, _ := key["kid"].(string)

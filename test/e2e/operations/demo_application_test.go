@@ -14,8 +14,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestDemoApplication signs in at the sample application of the demo, as its welcome text
-// says: with the name of the text and the code on the terminal.
+// TestDemoApplication signs in at the sample application of the demo as its welcome text says,
+// with the name in the text and the code on the terminal.
 func TestDemoApplication(t *testing.T) {
 	t.Parallel()
 	demo := runDemo(t, `sample application: (http://127\.0\.0\.1:\d+)\n`, "127.0.0.1:0")
@@ -31,7 +31,7 @@ func TestDemoApplication(t *testing.T) {
 		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
 	})
 	if home := visitor.get(demo.found + "/"); !strings.Contains(home, `href="/signin"`) || !strings.Contains(home, "jane") {
-		t.Fatalf("home: %s", home)
+		t.Fatalf("home page: got %s", home)
 	}
 	page := visitor.submit(issuer, visitor.get(demo.found+"/signin"), "username", "jane")
 	var code []string
@@ -40,15 +40,15 @@ func TestDemoApplication(t *testing.T) {
 		return code != nil
 	})
 	if got := visitor.submit(issuer, page, "code", code[1]); !strings.Contains(got, "Welcome, Jane") || !strings.Contains(got, "<td>jane@example.com</td>") {
-		t.Fatalf("signed in: %s", got)
+		t.Fatalf("signed in: got %s", got)
 	}
 	again := visitor.get(demo.found + "/signin")
 	if !strings.Contains(again, "Welcome, Jane") {
-		t.Fatalf("the second time: %s", again)
+		t.Fatalf("the second sign-in: got %s", again)
 	}
 	signOut := regexp.MustCompile(`href="([^"]+/oauth/end_session[^"]+)"`).FindStringSubmatch(again)
 	if got := visitor.get(html.UnescapeString(signOut[1])); !strings.Contains(got, "<h1>Signed out</h1>") {
-		t.Errorf("signed out: %s", got)
+		t.Errorf("signed out: got %s", got)
 	}
 	own := "&iss=" + url.QueryEscape(issuer)
 	for problem, response := range map[string]func(state string) string{
@@ -59,11 +59,11 @@ func TestDemoApplication(t *testing.T) {
 	} {
 		visitor.get(demo.found + "/signin")
 		if got := visitor.get(demo.found + "/callback?" + response(visitor.state(demo.found))); !strings.Contains(got, problem) {
-			t.Errorf("%s: %s", problem, got)
+			t.Errorf("%s: got %s", problem, got)
 		}
 	}
 	if got := visitor.get(demo.found + "/callback?code=x&state=" + own); !strings.Contains(got, "has not started") {
-		t.Errorf("without a cookie: %s", got)
+		t.Errorf("without a cookie: got %s", got)
 	}
 }
 
@@ -85,7 +85,7 @@ func (v *demoVisitor) state(application string) string {
 			return state
 		}
 	}
-	v.t.Fatal("the application has stored nothing")
+	v.t.Fatal("got no stored state of the application")
 	return ""
 }
 
@@ -102,7 +102,7 @@ func (v *demoVisitor) read(response *http.Response, err error) string {
 	defer response.Body.Close() //nolint:errcheck // only read
 	body, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK {
-		v.t.Fatalf("%s: %v %s", response.Status, err, body)
+		v.t.Fatalf("got %s, error %v, %s", response.Status, err, body)
 	}
 	return string(body)
 }
@@ -112,7 +112,7 @@ func (v *demoVisitor) submit(issuer, page, name, value string) string {
 	v.t.Helper()
 	state := regexp.MustCompile(`name="state" value="([^"]+)"`).FindStringSubmatch(page)
 	if state == nil {
-		v.t.Fatalf("no form: %s", page)
+		v.t.Fatalf("got no form in %s", page)
 	}
 	return v.read(v.client.PostForm(issuer+"/oauth/signin", url.Values{"state": {state[1]}, name: {value}}))
 }

@@ -27,7 +27,7 @@ func TestDeployFilesNameSettings(t *testing.T) {
 		text, err := os.ReadFile(path)
 		for _, name := range variable.FindAllString(string(text), -1) {
 			if found++; !known[name] {
-				t.Errorf("%s: %s is no setting", path, name)
+				t.Errorf("%s: got the variable %s, which is not a setting", path, name)
 			}
 		}
 		return err

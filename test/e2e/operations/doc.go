@@ -1,3 +1,3 @@
-// Package operations tells how a server is run: its addresses and issuer, paths behind
-// a proxy, and requests from web pages of other origins.
+// Package operations tests how a server is run: its addresses and issuer, paths behind a proxy,
+// and requests from web pages of other origins.
 package operations

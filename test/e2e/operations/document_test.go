@@ -10,7 +10,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// furtherDocument has what the fixture does not have.
+// furtherDocument contains records that the fixture does not have.
 const furtherDocument = `
 authentication_realms:
   - {id: default, password_profiles: [{id: digits, enable_one_time_password_token: true, code_alphabet: digits, code_length: 8}]}
@@ -29,9 +29,9 @@ account_memberships:
   - {account_id: acme, account_member_id: acme/jane, roles: [BuyerAdmin]}
 `
 
-// TestExport tests that an export has no secrets, is the same each time, and changes nothing
-// when it is applied. In an empty database it makes the same records, so that its export is
-// the same.
+// TestExport tests that an export contains no secrets, is the same each time, and changes
+// nothing when it is applied. In an empty database it creates the same records, so that their
+// export is the same.
 func TestExport(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(furtherDocument)
@@ -41,22 +41,22 @@ func TestExport(t *testing.T) {
 		document := exportTo(t, w.Environ(), file)
 		for _, secret := range []string{kit.ClientSecret, kit.SharedKey, kit.Password, "$argon2id", "hidden-in-the-mail"} {
 			if strings.Contains(document, secret) {
-				t.Errorf("the export has %q", secret)
+				t.Errorf("got %q in the export, want no secrets", secret)
 			}
 		}
 		if again := exportTo(t, w.Environ(), file); again != document {
-			t.Errorf("the second export differs:\n%s\n%s", document, again)
+			t.Errorf("got another export the second time:\n%s\n%s", document, again)
 		}
 		for _, more := range [][]string{nil, {"--prune"}, {"--dry-run"}} {
 			if out := w.Command(t, append([]string{"apply", "-f", file}, more...)...); out != "no changes\n" {
-				t.Errorf("apply %v of the export printed %s\n%s", more, out, document)
+				t.Errorf("apply %v of the export: got %s\n%s", more, out, document)
 			}
 		}
 		if !strings.Contains(document, "- id: default") || !strings.Contains(document, `"2001-01-01"`) {
 			t.Errorf("got the export %s", document)
 		}
 		copied := environOf(otherDatabase(t, w.DatabaseURL))
-		// Only a sender needs its secrets from the start.
+		// Only a sender needs its secrets at once.
 		withSecrets := strings.Replace(strings.Replace(document, "ID: sink\n", "ID: sink\n    SharedKey: "+kit.SharedKey+"\n", 1),
 			"Host: mail.example\n", "Host: mail.example\n      Password: p\n", 1)
 		if err := os.WriteFile(file, []byte(withSecrets), 0o600); err != nil {
@@ -64,11 +64,11 @@ func TestExport(t *testing.T) {
 		}
 		mustRun(t, copied, "apply", "-f", file)
 		if moved := exportTo(t, copied, file); moved != document {
-			t.Errorf("the export of the other database differs:\n%s\n%s", document, moved)
+			t.Errorf("got another export of the other database:\n%s\n%s", document, moved)
 		}
 		r := mustRun(t, copied, "client", "list", "--output", "json")
 		if !strings.Contains(r.Stdout, `"client_id":"machine"`) {
-			t.Errorf("clients %s", r.Stdout)
+			t.Errorf("got the clients %s", r.Stdout)
 		}
 	})
 }
@@ -85,8 +85,8 @@ func exportTo(t *testing.T, environ []string, file string) string {
 	return r.Stdout
 }
 
-// TestPrune tests that apply --prune deletes what the lists of the document do not name, after
-// it was shown. Lists that the document does not have are left alone.
+// TestPrune tests that apply --prune lists and then deletes the records that the lists of the
+// document do not contain. It does not change lists that are not in the document.
 func TestPrune(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(furtherDocument)
@@ -114,19 +114,19 @@ delete User acme/johnny
 delete Buyer closed
 `
 		if out := w.Command(t, "apply", "-f", file); out != "no changes\n" {
-			t.Errorf("without --prune: %s", out)
+			t.Errorf("without --prune: got %s", out)
 		}
 		for range 2 { // a dry run changes nothing
 			if out := w.Command(t, "apply", "-f", file, "--prune", "--dry-run"); out != want {
-				t.Errorf("dry run: %s", out)
+				t.Errorf("dry run: got %s", out)
 			}
 		}
 		r := mustRun(t, w.Environ(), "apply", "-f", file, "--prune")
 		if r.Stdout != want || !strings.Contains(r.Stderr, "will delete ApiClient shop\n") {
-			t.Errorf("prune: %s%s", r.Stdout, r.Stderr)
+			t.Errorf("prune: got %s%s", r.Stdout, r.Stderr)
 		}
 		if out := w.Command(t, "apply", "-f", file, "--prune"); out != "no changes\n" {
-			t.Errorf("second run: %s", out)
+			t.Errorf("second run: got %s", out)
 		}
 		document := w.Command(t, "export")
 		for text, kept := range map[string]bool{"ID: sink": true, "ID: sam": true, "ID: ada": true, "ID: closed": false, "ID: shop": false, "id: digits": true} {
@@ -135,13 +135,13 @@ delete Buyer closed
 			}
 		}
 		if !strings.Contains(w.Command(t, "audit", "export"), `"action":"apiclient.deleted"`) {
-			t.Error("no audit event of a deletion")
+			t.Error("got no audit event of a deletion")
 		}
 	})
 }
 
-// TestSecretsOfDocument tests that secrets come from the environment and from files, and
-// faults name the line. No secret is in an error.
+// TestSecretsOfDocument tests that secrets can come from the environment and from files, and
+// that faults name the line. No error contains a secret.
 func TestSecretsOfDocument(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -184,15 +184,15 @@ ApiClients:
 		faulty + ":9: ApiClients[1].ClientSecretFile: cannot stand beside ClientSecret",
 	} {
 		if !strings.Contains(r.Stderr, want) {
-			t.Errorf("no %q in %s", want, r.Stderr)
+			t.Errorf("got no %q in %s", want, r.Stderr)
 		}
 	}
 	if r.ExitCode != 2 || strings.Contains(r.Stderr, "hidden") {
-		t.Errorf("%d %s", r.ExitCode, r.Stderr)
+		t.Errorf("got exit code %d and %s", r.ExitCode, r.Stderr)
 	}
 }
 
-// TestSchema tests that the schema of the document is JSON, and refuses unknown members.
+// TestSchema tests that the schema of the document is JSON and refuses unknown members.
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	var schema struct {
@@ -201,12 +201,12 @@ func TestSchema(t *testing.T) {
 	}
 	r := mustRun(t, nil, "apply", "schema")
 	if err := json.Unmarshal([]byte(r.Stdout), &schema); err != nil || schema.AdditionalProperties || schema.Properties["ApiClients"] == nil {
-		t.Errorf("%v %s", err, r.Stdout)
+		t.Errorf("got %v for %s", err, r.Stdout)
 	}
 }
 
 // TestSenderWarnings tests that apply warns of receivers that outbound_allow refuses, and of
-// codes that go to two webhooks.
+// codes that are sent to two webhooks.
 func TestSenderWarnings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -221,13 +221,13 @@ func TestSenderWarnings(t *testing.T) {
 	const one = `MessageSenders: [{ID: one, Name: One, URL: "http://10.1.2.3:8080/{messagetype}", SharedKey: k, MessageTypes: [OneTimePassword], AllowAllBuyers: true}]`
 	const refused, twice = "outbound_allow (LATCHKEY_OUTBOUND_ALLOW)", "goes to 2 webhooks, because their senders have AllowAllBuyers: two, one"
 	if out := apply(one); !strings.Contains(out, refused) || strings.Contains(out, "webhooks") {
-		t.Errorf("private address: %s", out)
+		t.Errorf("private address: got %s", out)
 	}
 	if out := apply(one, "LATCHKEY_OUTBOUND_ALLOW=10.0.0.0/8"); strings.Contains(out, "warning") {
-		t.Errorf("allowed address: %s", out)
+		t.Errorf("allowed address: got %s", out)
 	}
 	two := strings.NewReplacer("ID: one", "ID: two", "http://10.1.2.3:8080", "https://hooks.example").Replace(one)
 	if out := apply(two, "LATCHKEY_OUTBOUND_ALLOW=10.0.0.0/8"); !strings.Contains(out, twice) || strings.Contains(out, refused) {
-		t.Errorf("second webhook: %s", out)
+		t.Errorf("second webhook: got %s", out)
 	}
 }

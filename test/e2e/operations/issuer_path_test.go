@@ -21,10 +21,10 @@ func TestIssuerPath(t *testing.T) {
 			Paths   map[string]map[string]any
 		}
 		if err := json.Unmarshal([]byte(got.Body), &document); err != nil || len(document.Paths) < 50 {
-			t.Fatalf("%d %.100s, %v", got.Status, got.Body, err)
+			t.Fatalf("got %d %.100s, error %v", got.Status, got.Body, err)
 		}
 		if len(document.Servers) != 1 || document.Servers[0].URL != issuer {
-			t.Errorf("the document's servers are %v", document.Servers)
+			t.Errorf("got the servers %v in the document", document.Servers)
 		}
 		for path, operations := range document.Paths {
 			for method := range operations {
@@ -34,7 +34,7 @@ func TestIssuerPath(t *testing.T) {
 		for _, name := range []string{"oauth-authorization-server", "openid-configuration"} {
 			for _, path := range []string{"/.well-known/" + name + below, below + "/.well-known/" + name, "/.well-known/" + name} {
 				if a := n.Do(http.MethodGet, path, "", ""); a.Field("issuer") != issuer {
-					t.Errorf("%s: %d %.100s", path, a.Status, a.Body)
+					t.Errorf("%s: got %d %.100s", path, a.Status, a.Body)
 				}
 			}
 		}
@@ -43,20 +43,21 @@ func TestIssuerPath(t *testing.T) {
 	})
 }
 
-// servedAlike sends the request below the issuer's path and at the root.
+// servedAlike sends the request below the path of the issuer and at the root.
 func servedAlike(t *testing.T, n *kit.Server, method, below, path string) {
 	t.Helper()
 	inner := n.Do(method, below+path, "", "", "Origin", "https://shop.example")
 	outer := n.Do(method, path, "", "", "Origin", "https://shop.example")
 	if inner.Status != outer.Status || strings.HasPrefix(inner.Body, "404 page") || inner.Status == http.StatusMethodNotAllowed {
-		t.Errorf("%s %s: %d %s below the issuer's path, %d at the root", method, path, inner.Status, inner.Body, outer.Status)
+		t.Errorf("%s %s: got %d %s below the path of the issuer, and %d at the root", method, path, inner.Status, inner.Body, outer.Status)
 	}
 	if inner.Header.Get("Access-Control-Allow-Origin") == "" {
-		t.Errorf("%s %s: a configured origin may not read it below the issuer's path", method, path)
+		t.Errorf("%s %s: got no Access-Control-Allow-Origin below the path of the issuer", method, path)
 	}
 }
 
-// outsideOfTheIssuerPath asks for paths that only look as if they were below it.
+// outsideOfTheIssuerPath requests paths that only look as if they were below the path of the
+// issuer.
 func outsideOfTheIssuerPath(t *testing.T, n *kit.Server, below string) {
 	t.Helper()
 	for _, path := range []string{
@@ -65,12 +66,12 @@ func outsideOfTheIssuerPath(t *testing.T, n *kit.Server, below string) {
 		"/.well-known" + below, "/oauth/jwks" + below, "/%73hop/tenant-1.a/oauth/jwks",
 	} {
 		if a := n.Do(http.MethodGet, path, "", ""); a.Status != http.StatusNotFound {
-			t.Errorf("%s: %d %.100s", path, a.Status, a.Body)
+			t.Errorf("%s: got %d %.100s, want 404", path, a.Status, a.Body)
 		}
 	}
 	for _, path := range []string{below + "//oauth/jwks", below + "/./oauth/jwks", below + "/x/../oauth/jwks"} {
 		if a := unredirected(n, http.MethodGet, path); a.Header.Get("Location") != below+"/oauth/jwks" {
-			t.Errorf("%s: %d to %q", path, a.Status, a.Header.Get("Location"))
+			t.Errorf("%s: got %d to %q", path, a.Status, a.Header.Get("Location"))
 		}
 	}
 }
@@ -86,12 +87,12 @@ func linksBelowTheIssuerPath(t *testing.T, w *kit.Fixture, n *kit.Server, issuer
 		Links struct{ Self string }
 	}
 	if err := json.Unmarshal([]byte(a.Body), &created); err != nil || created.Links.Self != issuer+"/v2/accounts/"+created.Data.ID || created.Data.ID == "" {
-		t.Fatalf("%d %s, %v", a.Status, a.Body, err)
+		t.Fatalf("got %d %s, error %v", a.Status, a.Body, err)
 	}
 	if a := n.SendJSON(http.MethodGet, strings.TrimPrefix(created.Links.Self, "https://id.example"), token, ""); a.Status != http.StatusOK {
 		t.Errorf("the link: got %d %s, want 200", a.Status, a.Body)
 	}
-	// A slash within a segment stays what it is.
+	// A slash within a segment is not changed.
 	if a := n.SendJSON(http.MethodGet, below+"/v1/buyers/a%2Fb", token, ""); !strings.Contains(a.Body, "Object not found") && !strings.Contains(a.Body, "NotFound") {
 		t.Errorf("a%%2Fb: got %d %s", a.Status, a.Body)
 	}
@@ -100,7 +101,7 @@ func linksBelowTheIssuerPath(t *testing.T, w *kit.Fixture, n *kit.Server, issuer
 	}
 }
 
-// unredirected is do without following a redirect.
+// unredirected is Do without following a redirect.
 func unredirected(n *kit.Server, method, path string) kit.Response {
 	request, err := http.NewRequest(method, n.URL+path, http.NoBody)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestMetrics tests that the metrics tell what happened on a server, and the dashboard and the
-// alerts use metrics and labels that exist.
+// TestMetrics tests that the metrics show what happened on a server, and that the dashboard and
+// the alerts use metrics and labels that exist.
 func TestMetrics(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve("LATCHKEY_OTP_LIMIT_RECIPIENT=1/10m")
@@ -41,19 +41,19 @@ func TestMetrics(t *testing.T) {
 			`latchkey_http_request_duration_seconds_count{method="POST",pattern="/v1/password/onetimepassword",status="429"} 1`,
 		} {
 			if !strings.Contains(text, "\n"+line+"\n") {
-				t.Errorf("/metrics lacks %s", line)
+				t.Errorf("/metrics: got no line %s", line)
 			}
 		}
 		present := seriesIn(text)
 		if series := strings.Count(text, "\nlatchkey_"); series > 2500 {
-			t.Errorf("got %d series after one journey", series)
+			t.Errorf("got %d series after one journey, want at most 2500", series)
 		}
 		for name, expression := range expressions(t) {
 			checkExpression(t, name, expression, present)
 		}
 		for _, secret := range []string{"jane", kit.Password, kit.ClientSecret, "127.0.0.1"} {
 			if strings.Contains(text, secret) {
-				t.Errorf("/metrics contains %q", secret)
+				t.Errorf("/metrics: got the secret %q", secret)
 			}
 		}
 	})
@@ -97,7 +97,7 @@ func seriesIn(text string) map[string][]string {
 		if name == "" {
 			continue
 		}
-		present[name] = append(present[name], "job", "instance") // Prometheus adds these
+		present[name] = append(present[name], "job", "instance") // Prometheus adds these labels
 		for _, found := range label.FindAllStringSubmatch(line, -1) {
 			if !slices.Contains(present[name], found[1]) {
 				present[name] = append(present[name], found[1])
@@ -133,7 +133,7 @@ func expressions(t *testing.T) map[string]string {
 		all["alert "+rule.Alert] = rule.Expr
 	}
 	if len(all) < 50 {
-		t.Fatalf("got %d expressions", len(all))
+		t.Fatalf("got %d expressions, want at least 50", len(all))
 	}
 	return all
 }
@@ -156,9 +156,9 @@ var (
 	matcher  = regexp.MustCompile(`(\w+)\s*(=~|!~|!=|=)\s*"`)
 )
 
-// checkExpression checks that each metric of an expression is there and has the labels
-// that the expression matches, and that one of them has each label it groups by. The
-// syntax is checked by promtool; see test/e2e/deployment.
+// checkExpression checks that each metric of an expression exists and has the labels that the
+// expression matches, and that one of them has each label of a grouping. promtool checks the
+// syntax; see test/e2e/deployment.
 func checkExpression(t *testing.T, name, expression string, present map[string][]string) {
 	t.Helper()
 	var groupedBy, labels []string
@@ -175,26 +175,26 @@ func checkExpression(t *testing.T, name, expression string, present map[string][
 			continue
 		}
 		metrics++
-		if metric == "up" { // Prometheus makes it itself
+		if metric == "up" { // Prometheus creates this metric
 			continue
 		}
 		if present[metric] == nil {
-			t.Errorf("%s: there is no metric %s", name, metric)
+			t.Errorf("%s: got no metric %s", name, metric)
 			continue
 		}
 		labels = append(labels, present[metric]...)
 		for _, label := range matcher.FindAllStringSubmatch(matchers, -1) {
 			if !slices.Contains(present[metric], label[1]) {
-				t.Errorf("%s: %s has no label %s", name, metric, label[1])
+				t.Errorf("%s: %s: got no label %s", name, metric, label[1])
 			}
 		}
 	}
 	for _, label := range groupedBy {
 		if !slices.Contains(labels, label) {
-			t.Errorf("%s: no metric has the label %s", name, label)
+			t.Errorf("%s: got no metric with the label %s", name, label)
 		}
 	}
 	if metrics == 0 {
-		t.Errorf("%s: no metric in %s", name, expression)
+		t.Errorf("%s: got no metric in %s", name, expression)
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestOneIssuer tests that while a server runs on a database, a server with another issuer
-// does not start on it. Servers with the same issuer start. When all have stopped, a server
-// with another issuer starts at once.
+// TestOneIssuer tests that while a server runs on a database, a server with another issuer does
+// not start on it, and servers with the same issuer do. When all have stopped, a server with
+// another issuer starts at once.
 func TestOneIssuer(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const issuer = "LATCHKEY_ISSUER=https://one.example"
@@ -30,15 +30,15 @@ func TestOneIssuer(t *testing.T) {
 		before := len(w.Log.String())
 		third := w.Serve("LATCHKEY_ISSUER=https://two.example")
 		if strings.Contains(w.Log.String()[before:], "waiting for a sign of life") {
-			t.Error("the first server with another issuer waited for those that had stopped")
+			t.Error("the first server with another issuer waited for stopped servers")
 		}
 		refusesIssuer(t, w, "https://two.example", issuer)
 		third.Stop()
 	})
 }
 
-// refusesIssuer starts a server with the settings, which must end because another
-// one runs with that issuer.
+// refusesIssuer starts a server with the settings. It must end, because another server runs
+// with that issuer.
 func refusesIssuer(t *testing.T, w *kit.Fixture, other string, settings ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -48,12 +48,12 @@ func refusesIssuer(t *testing.T, w *kit.Fixture, other string, settings ...strin
 	want := "issuer: is " + cfg.Issuer + ", but a server with the issuer " + other + " runs on this database: " +
 		"all servers of a database must have the same issuer; to change it, stop all of them first"
 	if err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("a server with the issuer %s ended with %v", cfg.Issuer, err)
+		t.Errorf("a server with the issuer %s: got %v at its end", cfg.Issuer, err)
 	}
 }
 
-// joinsIssuer starts a server that is told no issuer: it takes over that of the
-// others, and says so.
+// joinsIssuer starts a server without an issuer. It must use the issuer of the other servers
+// and log it.
 func joinsIssuer(t *testing.T, w *kit.Fixture, issuer string) {
 	t.Helper()
 	cfg := w.Config()
@@ -63,15 +63,15 @@ func joinsIssuer(t *testing.T, w *kit.Fixture, issuer string) {
 	_, claims := kit.DecodeJWT(t, n.SignIn("jane", kit.Password).AccessToken(t))
 	metadata := n.Do(http.MethodGet, "/.well-known/oauth-authorization-server", "", "")
 	if log.found != issuer || claims["iss"] != issuer || claims["aud"] != issuer || metadata.Field("issuer") != issuer {
-		t.Errorf("issuer %s, iss %v, aud %v, metadata %s", log.found, claims["iss"], claims["aud"], metadata.Body)
+		t.Errorf("got issuer %s, iss %v, aud %v, metadata %s", log.found, claims["iss"], claims["aud"], metadata.Body)
 	}
 	if !strings.Contains(log.printed(), "issuer is not set; taking over that of the servers that run on this database") {
-		t.Errorf("the server printed %s", log.printed())
+		t.Errorf("got the output %s", log.printed())
 	}
 }
 
-// TestOneIssuerAtOnce tests that servers with several issuers start at once. Those of one
-// issuer run, the others end.
+// TestOneIssuerAtOnce starts servers with several issuers at once. Those with one of the
+// issuers run, and the others end.
 func TestOneIssuerAtOnce(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		issuers := []string{"https://one.example", "https://two.example", "https://three.example"}
@@ -84,27 +84,27 @@ func TestOneIssuerAtOnce(t *testing.T) {
 		}
 		for range len(issuers) - 1 {
 			if err := <-ended; err == nil || !strings.Contains(err.Error(), "all servers of a database must have the same issuer") {
-				t.Errorf("a server ended with %v", err)
+				t.Errorf("a server: got %v at its end", err)
 			}
 		}
 		if ctx.Err() != nil {
-			t.Error("the refusals took too long")
+			t.Error("got no refusals in time")
 		}
 		stop()
 		if err := <-ended; err != nil {
-			t.Errorf("the one that ran ended with %v", err)
+			t.Errorf("the server that ran: got %v at its end, want no error", err)
 		}
 	})
 }
 
-// TestIssuerAfterKill tests that a killed server does not keep servers with its issuer from
-// starting, and others only for a short time. A frozen server ends when it wakes up and a
-// server with another issuer has started.
+// TestIssuerAfterKill tests that a killed server does not prevent the start of servers with its
+// issuer, and that of others only for a short time. If a server with another issuer has
+// started, a frozen server ends when it continues.
 func TestIssuerAfterKill(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		killed := processOf(w, t, "https://one.example")
 		_ = killed.Process.Kill()
-		_ = killed.Wait() // says that it was killed
+		_ = killed.Wait() // the error says that it was killed
 		w.Serve("LATCHKEY_ISSUER=https://one.example").Stop()
 
 		frozen := processOf(w, t, "https://one.example")
@@ -117,13 +117,13 @@ func TestIssuerAfterKill(t *testing.T) {
 		}
 		err := frozen.Wait()
 		if stderr, _ := frozen.Stderr.(*bytes.Buffer); err == nil || !strings.Contains(stderr.String(), "a server with the issuer https://two.example runs on this database") {
-			t.Errorf("the frozen server ended with %v: %s", err, stderr)
+			t.Errorf("the frozen server: got the end %v: %s", err, stderr)
 		}
 		next.Stop()
 	})
 }
 
-// processOf starts a server as a process of its own.
+// processOf starts a server as a process.
 func processOf(w *kit.Fixture, t *testing.T, issuer string) *exec.Cmd {
 	t.Helper()
 	listen, ops := kit.FreeAddresses(t)

@@ -25,10 +25,10 @@ func selftest(t *testing.T, target string, flags ...string) (verdicts map[string
 		Findings []struct{ Check, Verdict string }
 	}
 	if err := json.Unmarshal([]byte(r.Stdout), &report); err != nil {
-		t.Fatalf("%v: %s%s", err, r.Stdout, r.Stderr)
+		t.Fatalf("got %v for %s%s", err, r.Stdout, r.Stderr)
 	}
 	if report.Passed != (r.ExitCode == 0) || report.Target != target {
-		t.Errorf("exit code %d of %s", r.ExitCode, r.Stdout)
+		t.Errorf("got exit code %d of %s", r.ExitCode, r.Stdout)
 	}
 	verdicts = map[string]string{}
 	for _, f := range report.Findings {
@@ -45,11 +45,11 @@ func TestSelftest(t *testing.T) {
 		verdicts, r := selftest(t, n.URL)
 		for _, check := range []string{"discovery", "tls", "keys", "clock", "headers", "refusals", "large headers", "slow bodies", "large bodies", "cors"} {
 			if verdicts[check] != "passed" {
-				t.Errorf("%s: %s\n%s", check, verdicts[check], r.Stdout)
+				t.Errorf("%s: got %s\n%s", check, verdicts[check], r.Stdout)
 			}
 		}
 		if verdicts["journey"] != "skipped" || verdicts["client address"] != "skipped" {
-			t.Errorf("without a client: %v", verdicts)
+			t.Errorf("without a client: got %v", verdicts)
 		}
 		client := w.CreateClient(t, "--name", "Selftest", "--grant", "password", "--grant", "client_credentials", "--role", "AuditReader")
 		secret := filepath.Join(t.TempDir(), "secret")
@@ -60,7 +60,7 @@ func TestSelftest(t *testing.T) {
 		if verdicts, r = selftest(t, n.URL, flags...); verdicts["journey"] != "passed" || verdicts["client address"] != "passed" {
 			t.Errorf("with a client: got %s", r.Stdout)
 		}
-		// A server that believes everybody on this machine.
+		// This server trusts forwarded addresses from every process on this machine.
 		n.Stop()
 		trusting := w.Serve(kit.BehindProxy, "LATCHKEY_ISSUER=")
 		if verdicts, r = selftest(t, trusting.URL, flags...); verdicts["client address"] != "failed" || r.ExitCode != 1 {
@@ -75,7 +75,7 @@ func TestSelftestOfOtherIssuer(t *testing.T) {
 	w := &kit.Fixture{T: t, DatabaseURL: "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db"), Inbox: kit.NewInbox(t)}
 	n := w.Serve("LATCHKEY_ISSUER=https://login.example.com")
 	if verdicts, r := selftest(t, n.URL); verdicts["discovery"] != "failed" || r.ExitCode != 1 {
-		t.Errorf("%s", r.Stdout)
+		t.Errorf("got %s", r.Stdout)
 	}
 	mustFail(t, nil, "--target", "selftest", "--target", "login.example.com")
 	mustFail(t, nil, "target", "selftest")
@@ -85,7 +85,7 @@ func TestSelftestOfOtherIssuer(t *testing.T) {
 func TestSelftestBehindProxy(t *testing.T) {
 	t.Parallel()
 	type fault struct {
-		change func(http.ResponseWriter, *http.Request) bool // of requests; false: it has answered
+		change func(http.ResponseWriter, *http.Request) bool // changes a request; false means that it has answered
 		answer func(*http.Response) error
 	}
 	var present atomic.Pointer[fault]

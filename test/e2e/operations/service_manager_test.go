@@ -11,11 +11,12 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestServiceManager tests that systemd is told when a server is ready, that it lives, and
-// that it stops. While it runs, the command healthcheck succeeds; afterwards it fails.
+// TestServiceManager tests that systemd is notified when a server is ready, that it is alive,
+// and that it stops. The command healthcheck succeeds while the server runs, and fails
+// afterwards.
 func TestServiceManager(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
-		dir, err := os.MkdirTemp("", "notify") // the path of a socket must be short
+		dir, err := os.MkdirTemp("", "notify") // the path of a socket has a small limit
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +46,7 @@ func TestServiceManager(t *testing.T) {
 						return
 					}
 				case <-timeout:
-					t.Fatalf("%s was not told", want)
+					t.Fatalf("got no notification %s", want)
 				}
 			}
 		}
@@ -56,14 +57,14 @@ func TestServiceManager(t *testing.T) {
 		await("WATCHDOG=1")
 		ops := append(w.Environ(), "LATCHKEY_OPS_LISTEN="+strings.TrimPrefix(p.OpsURL, "http://"))
 		if r := kit.TryCommand(t, ops, "healthcheck"); r.ExitCode != 0 || !strings.Contains(r.Stdout, `"status":"ready"`) {
-			t.Errorf("healthcheck: %+v", r)
+			t.Errorf("healthcheck: got %+v", r)
 		}
 		p.Terminate()
 		await("STOPPING=1")
 		p.Stop()
 		for _, args := range [][]string{{"healthcheck"}, {"healthcheck", "--live"}} {
 			if r := kit.TryCommand(t, ops, args...); r.ExitCode != 1 || !strings.Contains(r.Stderr, "connection refused") {
-				t.Errorf("%q of a server that has stopped: %+v", args, r)
+				t.Errorf("%q of a stopped server: got %+v", args, r)
 			}
 		}
 	})

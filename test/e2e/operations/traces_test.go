@@ -22,7 +22,7 @@ type otlpReceiver struct {
 	URL   string
 	mu    sync.Mutex
 	spans []*otlp.Span
-	raw   strings.Builder // everything that was received
+	raw   strings.Builder // all received bytes
 }
 
 func newOTLPReceiver(t *testing.T) *otlpReceiver {
@@ -32,7 +32,7 @@ func newOTLPReceiver(t *testing.T) *otlpReceiver {
 		body, err := io.ReadAll(request.Body)
 		var batch collector.ExportTraceServiceRequest
 		if err != nil || request.URL.Path != "/v1/traces" || request.Header.Get("Content-Type") != "application/x-protobuf" || proto.Unmarshal(body, &batch) != nil {
-			t.Errorf("%s %s: no batch of spans", request.URL.Path, request.Header.Get("Content-Type"))
+			t.Errorf("got %s %s, want a batch of spans", request.URL.Path, request.Header.Get("Content-Type"))
 			return
 		}
 		r.mu.Lock()
@@ -62,9 +62,9 @@ func (r *otlpReceiver) named(name, traceID string) (found []*otlp.Span) {
 	return found
 }
 
-// TestTraces tests that a trace that a caller began contains the request, its named
-// statements, and the attempt to deliver the message, which is linked to the request and goes
-// on at the receiver. Log lines name the trace, and no span contains a secret.
+// TestTraces tests that a trace of a caller contains the request, its named statements, and the
+// attempt to deliver the message. The attempt is linked to the request and continues at the
+// receiver. Log lines contain the ID of the trace, and no span contains a secret.
 func TestTraces(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const traceID, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -77,7 +77,7 @@ func TestTraces(t *testing.T) {
 		code := message.EventBody.OneTimePassword
 		post(t, p.URL+"/oauth/token", kit.FormMedia, kit.EncodeForm("grant_type", "password", "client_id", "shop",
 			"client_secret", kit.ClientSecret, "username", "jane", "password", code), traceID, caller)
-		p.Stop() // exports the spans that are left
+		p.Stop() // exports the remaining spans
 
 		requests, attempts := receiver.named("POST /v1/password/onetimepassword", traceID), receiver.named("deliver message", traceID)
 		if len(requests) != 1 || len(attempts) != 1 {
@@ -85,32 +85,32 @@ func TestTraces(t *testing.T) {
 		}
 		request, attempt := requests[0], attempts[0]
 		if hex.EncodeToString(request.GetParentSpanId()) != caller {
-			t.Error("the request is no part of the caller's span")
+			t.Error("the request is not part of the caller's span")
 		}
 		if links := attempt.GetLinks(); len(links) != 1 || string(links[0].GetSpanId()) != string(request.GetSpanId()) {
-			t.Errorf("the attempt has the links %v", links)
+			t.Errorf("the attempt: got the links %v", links)
 		}
 		if got := message.Header.Get("Traceparent"); !strings.HasPrefix(got, "00-"+traceID+"-"+hex.EncodeToString(attempt.GetSpanId())) {
-			t.Errorf("the receiver got traceparent %q", got)
+			t.Errorf("the receiver: got traceparent %q", got)
 		}
 		if got := len(receiver.named("POST /oauth/token", traceID)); got != 1 {
-			t.Errorf("got %d spans of the sign-in", got)
+			t.Errorf("got %d spans of the sign-in, want 1", got)
 		}
 		statement := receiver.named("add code request", traceID)
 		if len(statement) == 0 || string(statement[0].GetParentSpanId()) != string(request.GetSpanId()) {
-			t.Errorf("spans of the statement: %v", statement)
+			t.Errorf("got the spans %v of the statement", statement)
 		}
 		checkTraceLog(t, a.Log.String(), traceID)
 		for _, secret := range []string{code, kit.ClientSecret, "jane", "INSERT", "SELECT"} {
 			if strings.Contains(receiver.raw.String(), secret) {
-				t.Errorf("a span contains %q", secret)
+				t.Errorf("got the secret %q in a span", secret)
 			}
 		}
 	})
 }
 
-// checkTraceLog checks that the lines of the request, its audit events and the attempt
-// have the trace id.
+// checkTraceLog checks that the lines of the request, its audit events and the attempt have the
+// trace ID.
 func checkTraceLog(t *testing.T, log, traceID string) {
 	t.Helper()
 	found := map[string]bool{}
@@ -125,12 +125,12 @@ func checkTraceLog(t *testing.T, log, traceID string) {
 	}
 	for _, want := range []string{"request", "code.requested", "sign_in", "message.delivered"} {
 		if !found[want] {
-			t.Errorf("no log line of %s has the trace id", want)
+			t.Errorf("got no log line of %s with the trace ID", want)
 		}
 	}
 }
 
-// post sends a request as a part of a trace.
+// post sends a request as part of a trace.
 func post(t *testing.T, url, media, body, traceID, span string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
@@ -145,9 +145,9 @@ func post(t *testing.T, url, media, body, traceID, span string) {
 	}
 	_ = response.Body.Close()
 	if response.StatusCode >= http.StatusBadRequest {
-		t.Fatalf("%s: %d", url, response.StatusCode)
+		t.Fatalf("%s: got %d", url, response.StatusCode)
 	}
 	if id := response.Header.Get("X-Request-Id"); !strings.HasPrefix(id, "00-"+traceID+"-") {
-		t.Errorf("request id %q", id)
+		t.Errorf("got the request ID %q", id)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// nextMigration is what a migration of the next release may do while servers of this one
-// run: it adds columns with defaults to busy tables, an index and a table.
+// nextMigration is an example of a migration of the next release that runs while servers of
+// this release run. It adds columns with defaults to busy tables, an index and a table.
 var nextMigration = []string{
 	"ALTER TABLE families ADD COLUMN next_release TEXT NOT NULL DEFAULT ''",
 	"ALTER TABLE logins ADD COLUMN next_release INTEGER NOT NULL DEFAULT 0",
@@ -25,8 +25,8 @@ var nextMigration = []string{
 	"CREATE TABLE next_release (id TEXT PRIMARY KEY)",
 }
 
-// TestUpgrade tests that servers go on without a failed request while the next release
-// migrates the database. A server of this release does not start afterwards, and says why.
+// TestUpgrade tests that servers continue without a failed request while the next release
+// migrates the database. A server of this release does not start afterwards, and reports why.
 func TestUpgrade(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -60,7 +60,7 @@ func TestUpgrade(t *testing.T) {
 				}
 			})
 		}
-		load.Go(func() { // writes whose result has all columns of the table
+		load.Go(func() { // these writes return all columns of the table
 			for i := 0; ; i++ {
 				select {
 				case <-stop:
@@ -83,12 +83,12 @@ func TestUpgrade(t *testing.T) {
 		}
 		r := kit.TryCommand(t, append(w.Environ(), "LATCHKEY_LISTEN=127.0.0.1:0", "LATCHKEY_OPS_LISTEN=127.0.0.1:0", "LATCHKEY_ISSUER=http://latchkey.test"), "serve")
 		if r.ExitCode != 1 || !strings.Contains(r.Stderr, "Use the release that made the schema, or a later one.") {
-			t.Errorf("a server of this release on the newer schema: %+v", r)
+			t.Errorf("a server of this release on the newer schema: got %+v", r)
 		}
 	})
 }
 
-// migrateAhead brings the database to the schema of the next release.
+// migrateAhead migrates the database to the schema of the next release.
 func migrateAhead(t *testing.T, a *kit.OneServer) {
 	t.Helper()
 	steps, err := gormstore.PendingMigrations(a.DatabaseURL)

@@ -1,3 +1,3 @@
-// Package privacy tells what nobody learns: whether a user exists, by answers or by
-// their time, and any secret from the database, the log or an answer.
+// Package privacy tests what callers cannot learn: whether a user exists, from answers or their
+// times, and any secret from the database, the log or an answer.
 package privacy

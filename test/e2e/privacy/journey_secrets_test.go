@@ -14,19 +14,18 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// secretJourney is a way through the whole server, as a process of its own that logs
-// all that it can, and what was secret on it.
+// secretJourney uses the whole server, as a process that logs everything, and stores the
+// secrets that occur.
 type secretJourney struct {
 	*kit.ElasticPath
 	p       *kit.Process
 	secrets map[string]string
-	refused strings.Builder // bodies of the answers that refuse
+	refused strings.Builder // bodies of refusals
 }
 
-// TestNoSecretOnTheJourney tests that each request that contains or returns a secret is sent,
-// valid and invalid. The secrets are neither in the database, the log, the metrics, the
-// exported audit events and the output of commands, nor in the arguments of the process and
-// the bodies of refusals.
+// TestNoSecretOnTheJourney sends each request that contains or returns a secret, valid and
+// invalid. The secrets must not occur in the database, the log, the metrics, the exported audit
+// events, the output of commands, the arguments of the process and the bodies of refusals.
 func TestNoSecretOnTheJourney(t *testing.T) {
 	t.Parallel()
 	kit.EachEmptyDatabase(t, func(t *testing.T, url string) {
@@ -51,7 +50,7 @@ func TestNoSecretOnTheJourney(t *testing.T) {
 	})
 }
 
-// keys takes note of what the database keeps sealed.
+// keys stores the keys and peppers that the database keeps sealed.
 func (j *secretJourney) keys(t *testing.T) {
 	t.Helper()
 	peppers, err := j.App.Store.Peppers(t.Context())
@@ -69,11 +68,11 @@ func (j *secretJourney) keys(t *testing.T) {
 		j.secrets["signing key "+k.KID] = string(raw)
 	}
 	if len(peppers) == 0 || len(signing) == 0 {
-		t.Fatal("there are no peppers or no signing keys")
+		t.Fatal("got no peppers or no signing keys")
 	}
 }
 
-// keep takes note of a secret of an answer.
+// keep stores a secret of an answer.
 func (j *secretJourney) keep(t *testing.T, what string, a kit.Response, member string) string {
 	t.Helper()
 	secret := a.Field(member)
@@ -110,7 +109,7 @@ func (j *secretJourney) users(t *testing.T) {
 	j.secrets["code that is not used"] = j.DeliveredCode(p, "passwordless_authentication")
 }
 
-// tokensOf lists the account tokens of an answer.
+// tokensOf returns the account tokens of an answer.
 func tokensOf(a kit.Response, t *testing.T) (tokens []string) {
 	t.Helper()
 	var list struct {
@@ -153,13 +152,12 @@ func (j *secretJourney) administrators(t *testing.T) {
 	j.keep(t, "generated secret", secret, "ClientSecret")
 }
 
-// intruders present secrets where they do not belong, and each right one in the
-// wrong way.
+// intruders presents secrets in the wrong places, and each right one in the wrong way.
 func (j *secretJourney) intruders(t *testing.T) {
 	t.Helper()
 	for what, secret := range j.secrets {
 		if strings.HasPrefix(what, "pepper") || strings.HasPrefix(what, "signing") {
-			continue // nobody has them to present
+			continue // a caller cannot present these
 		}
 		for _, got := range []kit.Response{
 			j.Server.SignInThrough("front", secret, secret),
@@ -183,7 +181,7 @@ func (j *secretJourney) intruders(t *testing.T) {
 	}
 }
 
-// places is everywhere that anything was written.
+// places returns everything that the server has written.
 func (j *secretJourney) places(t *testing.T) map[string][]byte {
 	t.Helper()
 	places := map[string][]byte{"refusals": []byte(j.refused.String())}
@@ -208,7 +206,7 @@ func (j *secretJourney) places(t *testing.T) map[string][]byte {
 		"log": `"audit":"sign_in"`, "metrics": "latchkey_", "audit export": `"action":"token.exchanged"`, "arguments": "serve", "refusals": "invalid_grant",
 	} {
 		if !strings.Contains(string(places[place]), want) {
-			t.Errorf("%s is not what it is: %.200s", place, places[place])
+			t.Errorf("%s: got other content than expected: %.200s", place, places[place])
 		}
 	}
 	return places

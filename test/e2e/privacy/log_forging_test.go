@@ -15,8 +15,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// hostileTexts are what somebody types who wants more lines in the log than
-// there are, or other ones than there are.
+// hostileTexts are texts that an attacker sends to add or change lines of the log.
 func hostileTexts() map[string]string {
 	forged := `{"level":"info","audit":"sign_in","outcome":"success","username":"forged"}`
 	return map[string]string{
@@ -33,12 +32,12 @@ func hostileTexts() map[string]string {
 	}
 }
 
-// forgery fails the test if a text holds anything that drives a terminal, or if
-// one of its lines, each of which must be JSON if lines is set, is forged.
+// forgery fails the test if a text contains characters that control a terminal, or a forged
+// line. If lines is set, each line must be JSON.
 func forgery(t *testing.T, what, text string, lines bool) {
 	t.Helper()
 	if !isPlain(text) {
-		t.Errorf("%s holds what drives a terminal: %.300q", what, text)
+		t.Errorf("%s: got characters that control a terminal in %.300q", what, text)
 	}
 	if !lines {
 		return
@@ -46,10 +45,10 @@ func forgery(t *testing.T, what, text string, lines bool) {
 	for line := range strings.Lines(text) {
 		var event map[string]any
 		if err := json.Unmarshal([]byte(line), &event); err != nil {
-			t.Errorf("%s: %v in line %q", what, err, line)
+			t.Errorf("%s: got %v for the line %q", what, err, line)
 		}
 		if event["username"] == "forged" {
-			t.Errorf("%s has a forged line %q", what, line)
+			t.Errorf("%s: got the forged line %q", what, line)
 		}
 	}
 }
@@ -60,16 +59,16 @@ func isPlain(text string) bool {
 	}) < 0
 }
 
-// TestNoForgedLogLine tests that hostile texts are sent in each part of a request, and as
-// names that administrators choose. They cannot forge a line of the log, of the audit export,
-// of the output of commands or of a response (ASVS 16.4.1).
+// TestNoForgedLogLine sends hostile texts in each part of a request, and as names that
+// administrators choose. They must not forge a line of the log, of the audit export, of the
+// output of commands or of a response (ASVS 16.4.1).
 func TestNoForgedLogLine(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, "LATCHKEY_LOG_LEVEL=trace")
 		a.AddUsers("plain")
 		login := a.Login("plain")
 		for name, text := range hostileTexts() {
-			// Names that no surface lets in, as an older version may have.
+			// No surface accepts these names, but an older version may have stored them.
 			login.Username = text
 			var err error
 			login, err = a.App.Store.PutLogin(t.Context(), login)
@@ -89,12 +88,12 @@ func TestNoForgedLogLine(t *testing.T) {
 		export := a.Run("audit", "export")
 		forgery(t, "the export", export, true)
 		if strings.Count(a.Log.String(), `"audit":"sign_in"`) < 10 || strings.Count(export, `"action":"sign_in"`) < 10 || !strings.Contains(export, `\u202e`) {
-			t.Error("what was to be looked at is not there")
+			t.Error("got no sign-ins or hostile names in the log and the export")
 		}
 	})
 }
 
-// attack sends the text as everything that a request has.
+// attack sends the text in all parts of a request.
 func attack(a *kit.OneServer, text string) map[string]kit.Response {
 	body, err := json.Marshal(map[string]string{"ClientID": text, "Username": text, "Email": text})
 	a.Must(err)
@@ -110,7 +109,7 @@ func attack(a *kit.OneServer, text string) map[string]kit.Response {
 		return kit.EncodeForm(append(fields, name, value)...)
 	}
 	escaped := url.PathEscape(text)
-	header := strings.Map(func(r rune) rune { // what net/http lets a client send
+	header := strings.Map(func(r rune) rune { // remove the characters that net/http does not send
 		if r < ' ' || r == 0x7f {
 			return '?'
 		}
@@ -132,9 +131,9 @@ func attack(a *kit.OneServer, text string) map[string]kit.Response {
 	return answers
 }
 
-// seeCommandsForgeNothing looks at what the commands print, to people and to programs.
-// Starting a command takes long, so one argument is all hostile texts together. Texts that
-// are not UTF-8 are refused earlier, so they are another argument.
+// seeCommandsForgeNothing checks the output of commands for people and for programs. Starting a
+// command takes long, so one argument contains all hostile texts. Texts that are not UTF-8 are
+// refused earlier, so they are in another argument.
 func seeCommandsForgeNothing(a *kit.OneServer, t *testing.T) {
 	t.Helper()
 	commands := [][]string{{"client", "list"}, {"sender", "list"}, {"message", "list"}}

@@ -13,20 +13,19 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// How the times of two kinds of answers are compared.
+// This is how the times of two kinds of answers are compared.
 //
-// Each round measures the kinds in turns, in a random order. Two kinds separate if a
-// rank test says so with the probability of the round, and the medians differ by more
-// than a part of them and by an absolute time, or a third where that is less. (A network
-// hides a tenth. On PostgreSQL the row of a user takes that much longer to read and
-// update than no row does.)
+// Each round measures the kinds in turns, in a random order. Two kinds separate if a rank test
+// says so with the probability of the round, and the medians differ by more than a part of them
+// and by an absolute time, or a third where that is less. (A network hides a tenth. On
+// PostgreSQL the row of a user takes that much longer to read and update than a missing row.)
 //
-// The first round is a screening with a third of the samples and a high probability. Only
-// kinds that separate there are measured with all samples. A test fails if they separate
-// in three such rounds in a row, each with new samples: kinds that are alike would do so
-// once in 10⁹ comparisons by the rank test alone. The screening finds a difference of a
-// tenth as surely as a full round does, see TestMannWhitneyIsCalibrated. A machine that is
-// busy with something else slows all kinds alike, since they take turns.
+// The first round is a screening with a third of the samples and a high probability. Only kinds
+// that separate there are measured with all samples. A test fails if they separate in three
+// such rounds in a row, each with new samples. Kinds that are alike would do so once in 10⁹
+// comparisons by the rank test alone. The screening finds a difference of a tenth as surely as
+// a full round; see TestMannWhitneyIsCalibrated. Other work on the machine slows all kinds
+// alike, because they take turns.
 const (
 	separationRounds = 3
 	separationP      = 0.001
@@ -34,17 +33,17 @@ const (
 	separationLeast  = 300 * time.Microsecond
 
 	screeningP     = 0.2
-	screeningShare = 3 // one in so many samples
+	screeningShare = 3 // the screening takes one in this number of samples
 )
 
-// kind is what answers to compare have in common.
+// kind is a group of answers that are compared with other groups.
 type kind struct {
 	name string
-	ask  func(i int) kit.Response // i counts the calls
+	ask  func(i int) kit.Response // i is the number of the call
 }
 
-// alike holds the answers of all kinds to be one, of that status and byte for
-// byte, and their times to those of the first kind.
+// alike checks that the answers of all kinds have that status and are equal byte for byte, and
+// that their times do not differ from those of the first kind.
 func alike(t *testing.T, status, samples int, kinds ...kind) {
 	t.Helper()
 	var first kit.Response
@@ -53,18 +52,18 @@ func alike(t *testing.T, status, samples int, kinds ...kind) {
 			first = got
 		}
 		if got.Status != status {
-			t.Fatalf("%d %s, want %d", got.Status, got.Body, status)
+			t.Fatalf("got %d %s, want %d", got.Status, got.Body, status)
 		}
 		got.MustEqual(t, first)
 	}
 	calls := 0
 	for _, k := range kinds {
-		for range 2 { // the first is cold
+		for range 2 { // the first call fills caches
 			check(k.ask(calls))
 			calls++
 		}
 	}
-	chance := rand.New(rand.NewPCG(7, uint64(samples))) //nolint:gosec // an order that does not change
+	chance := rand.New(rand.NewPCG(7, uint64(samples))) //nolint:gosec // the same order in each run
 	suspects := slices.Clone(kinds)
 	for round := 0; ; round++ { // round 0 is the screening
 		took := map[string][]time.Duration{}
@@ -90,14 +89,14 @@ func alike(t *testing.T, status, samples int, kinds ...kind) {
 			return
 		}
 		if round == separationRounds {
-			t.Errorf("time tells apart from %s: %s", kinds[0].name, strings.Join(names(suspects[1:]), ", "))
+			t.Errorf("got times that differ from those of %s: %s", kinds[0].name, strings.Join(names(suspects[1:]), ", "))
 			return
 		}
 	}
 }
 
-// separated returns the kinds that the times tell apart from the first one, that
-// one before them; none if there are none.
+// separated returns the first kind and the kinds whose times differ from it. If there are none,
+// it returns nil.
 func separated(t *testing.T, round int, took map[string][]time.Duration, kinds []kind) []kind {
 	t.Helper()
 	usual := took[kinds[0].name]
@@ -138,9 +137,9 @@ func median(times []time.Duration) time.Duration {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// mannWhitney returns the probability, two-sided, that two samples of one
-// distribution differ in rank as much as these: the U test by Mann and Whitney
-// with the normal approximation, corrected for ties and continuity.
+// mannWhitney returns the two-sided probability that two samples of one distribution differ in
+// rank as much as these. It is the U test by Mann and Whitney with the normal approximation,
+// corrected for ties and continuity.
 func mannWhitney(a, b []time.Duration) float64 {
 	type ranked struct {
 		value time.Duration
@@ -160,7 +159,7 @@ func mannWhitney(a, b []time.Duration) float64 {
 		for j < len(all) && all[j].value == all[i].value {
 			j++
 		}
-		rank := float64(i+1+j) / 2 // the mean of those that share it
+		rank := float64(i+1+j) / 2 // the mean of the ranks that share a value
 		for _, r := range all[i:j] {
 			if r.ofA {
 				sum += rank
@@ -180,9 +179,8 @@ func mannWhitney(a, b []time.Duration) float64 {
 	return math.Erfc(max(0, distance-0.5) / deviation / math.Sqrt2)
 }
 
-// TestMannWhitney tests that the expected values of the first three cases are textbook
-// examples calculated by hand: U, its mean and deviation, then a table of the normal
-// distribution.
+// TestMannWhitney compares with textbook examples that were calculated by hand: U, its mean and
+// deviation, then a table of the normal distribution.
 func TestMannWhitney(t *testing.T) {
 	t.Parallel()
 	sample := func(values ...float64) []time.Duration {
@@ -204,33 +202,35 @@ func TestMannWhitney(t *testing.T) {
 		a, b []time.Duration
 		want float64
 	}{
-		// U 35, mean 25, variance 10·5·16/12: z = 9.5/8.16497.
+		// U is 35, the mean 25 and the variance 10·5·16/12, so z = 9.5/8.16497.
 		{
 			"permeability (Hollander and Wolfe)",
 			sample(0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46), sample(1.15, 0.88, 0.90, 0.74, 1.21), 0.24462,
 		},
-		// Ranks of a: 1.5, 1.5, 4, 4, 7; U 3, mean 12.5, ties 6+24+24+6: z = 9/4.6398.
+		// The ranks of a are 1.5, 1.5, 4, 4 and 7. U is 3, the mean 12.5 and the ties
+		// 6+24+24+6, so z = 9/4.6398.
 		{"ties", sample(1, 1, 2, 2, 3), sample(2, 3, 3, 4, 4), 0.052411},
-		// All of a below all of b: U 0, mean 50, variance 10·10·21/12: z = 49.5/13.2288.
+		// All of a is below all of b. U is 0, the mean 50 and the variance 10·10·21/12, so z =
+		// 49.5/13.2288.
 		{"apart", run(0, 10), run(10, 20), 0.000182672},
 		{"one value", sample(1, 1, 1), sample(1, 1, 1), 1},
 		{"interleaved", sample(1, 3, 5, 7), sample(2, 4, 6, 8), 0.66501},
 	}
 	for _, test := range tests {
 		if got := mannWhitney(test.a, test.b); math.Abs(got-test.want) > 1e-4*test.want {
-			t.Errorf("%s: p %.6g, want %.6g", test.name, got, test.want)
+			t.Errorf("%s: got p %.6g, want %.6g", test.name, got, test.want)
 		}
 		if got, back := mannWhitney(test.a, test.b), mannWhitney(test.b, test.a); math.Abs(got-back) > 1e-12 {
-			t.Errorf("%s: p %v one way and %v the other", test.name, got, back)
+			t.Errorf("%s: got p %v, and %v with the samples exchanged; want the same", test.name, got, back)
 		}
 	}
 }
 
 // TestMannWhitneyIsCalibrated tests that samples of one distribution separate as often as the
-// probability says. Samples that differ by a tenth nearly always separate.
+// probability says, and that samples that differ by a tenth nearly always separate.
 func TestMannWhitneyIsCalibrated(t *testing.T) {
 	t.Parallel()
-	chance := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same in each run
+	chance := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same numbers in each run
 	draw := func(n int, scale float64) []time.Duration {
 		times := make([]time.Duration, n)
 		for i := range times {
@@ -245,7 +245,7 @@ func TestMannWhitneyIsCalibrated(t *testing.T) {
 			found++
 		}
 	}
-	if found < 130 || found > 270 { // 200 of them, give or take five deviations of 14
+	if found < 130 || found > 270 { // 200 with five standard deviations of 14
 		t.Errorf("got p < 0.01 for %d of %d pairs that are alike", found, trials)
 	}
 	power := 0
@@ -256,6 +256,6 @@ func TestMannWhitneyIsCalibrated(t *testing.T) {
 		}
 	}
 	if power < 950 {
-		t.Errorf("%s", fmt.Sprintf("a tenth more is seen by the screening and a round in %d of 1000 cases", power))
+		t.Errorf("%s", fmt.Sprintf("got %d of 1000 cases in which the screening and a round find a difference of a tenth", power))
 	}
 }

@@ -33,7 +33,7 @@ func uniformRequests(t *testing.T, a *kit.OneServer) {
 	sent := map[string]int{}
 	known := kit.VisibleBody(a.Server.RequestCode("c1", ""))
 	if want := "204\nCache-Control: [\"no-store\"]\n"; !strings.HasPrefix(known, want) || !strings.HasSuffix(known, "\n\n") {
-		t.Fatalf("known user:\n%s", known)
+		t.Fatalf("known user: got\n%s", known)
 	}
 	for _, m := range a.AwaitMessages() {
 		sent[m.EventBody.Username]++
@@ -57,14 +57,14 @@ func uniformRequests(t *testing.T, a *kit.OneServer) {
 		{strings.Repeat("x", 500), ""},
 	} {
 		if diff := cmp.Diff(known, kit.VisibleBody(a.Server.RequestCode(asked[0], asked[1]))); diff != "" {
-			t.Errorf("%q: %s", asked, diff)
+			t.Errorf("%q (-known +got):\n%s", asked, diff)
 		}
-		for _, m := range a.AwaitMessages() { // the next request for a user would replace the code
+		for _, m := range a.AwaitMessages() { // wait, because the next request for a user would replace the code
 			sent[m.EventBody.Username]++
 		}
 	}
-	// A sender may know a way other than mail, and guesses at passwords keep no
-	// code from its owner.
+	// A sender may use another way than mail, and guesses at passwords do not keep a code from
+	// its owner.
 	want := map[string]int{"c1": 4, "c1-mute": 1, "c1-locked": 2}
 	if diff := cmp.Diff(want, sent); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
@@ -74,14 +74,14 @@ func uniformRequests(t *testing.T, a *kit.OneServer) {
 func uniformRefusals(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("c1a", "c1a-locked", "c1a-used", "c1a-late")
 	a.AddUsersWithoutPassword("c1a-none")
-	a.StoreCode("c1a-locked", "01234567", nil) // with a code to hit, guesses lock codes as well
+	a.StoreCode("c1a-locked", "01234567", nil) // with a live code, guesses lock codes too
 	a.LockOut(a.Server, "c1a-locked")
 	used := a.RequestCode(a.Server, "shop", "c1a-used")
 	kit.MustIssue(t, "code", a.Server.SignIn("c1a-used", used))
 	a.StoreCode("c1a-late", "01234567", func(c *storage.Code) { c.ExpiresAt = a.Clock.Now().Add(-time.Second) })
 	known := kit.VisibleBody(a.Server.SignIn("c1a", "wrong"))
 	if !strings.HasPrefix(known, "400\n") || !strings.HasSuffix(known, "\n\n"+kit.WrongCredentialsBody) {
-		t.Fatalf("wrong password:\n%s", known)
+		t.Fatalf("wrong password: got\n%s", known)
 	}
 	for what, try := range map[string][2]string{
 		"unknown user":                   {"c1a-nobody", kit.Password},
@@ -100,13 +100,13 @@ func uniformRefusals(t *testing.T, a *kit.OneServer) {
 		"control characters":             {"c1a", "wr\x00ong\r\n"},
 	} {
 		if diff := cmp.Diff(known, kit.VisibleBody(a.Server.SignIn(try[0], try[1]))); diff != "" {
-			t.Errorf("%s: %s", what, diff)
+			t.Errorf("%s (-known +got):\n%s", what, diff)
 		}
 	}
 }
 
-// twoNames: each of the people behind one address gets a code of their own;
-// a pair that does not belong together gets none.
+// twoNames tests that each of the users with one address gets its own code, and that a name and
+// an address that do not belong together get none.
 func twoNames(t *testing.T, a *kit.OneServer) {
 	a.AwaitMessages()
 	for _, asked := range [][2]string{{"", " DOE@example.com "}, {"jane", "doe@example.com"}, {"john", "jane@example.com"}} {
@@ -120,22 +120,22 @@ func twoNames(t *testing.T, a *kit.OneServer) {
 		codes[m.EventBody.Username] = m.EventBody.OneTimePassword
 	}
 	if len(mails) != 2 || codes["john"] == "" || codes["johnny"] == "" || codes["john"] == codes["johnny"] {
-		t.Fatalf("messages: %v", codes)
+		t.Fatalf("got the messages %v", codes)
 	}
 	kit.MustRefuse(t, "john's code for johnny", a.Server.SignIn("johnny", codes["john"]), kit.WrongCredentialsBody)
 	kit.MustIssue(t, "john's", a.Server.SignIn("john", codes["john"]))
 	kit.MustIssue(t, "johnny's", a.Server.SignIn("johnny", codes["johnny"]))
-	// With the name as well, only that one is meant.
+	// With the name as well, only that user is meant.
 	if got := a.Server.RequestCode("johnny", "doe@example.com"); got.Status != http.StatusNoContent {
 		t.Fatalf("got %d %s, want 204", got.Status, got.Body)
 	}
 	if mails := a.AwaitMessages(); len(mails) != 1 || mails[0].EventBody.Username != "johnny" {
-		t.Errorf("got %d messages, want johnny's alone", len(mails))
+		t.Errorf("got %d messages, want that of johnny alone", len(mails))
 	}
 }
 
 // TestNoSecretAtRest tests that the files of SQLite, the columns of PostgreSQL and the log
-// contain no secret, neither while messages wait nor after everything was used.
+// contain no secret, both while messages wait and after everything was used.
 func TestNoSecretAtRest(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(strings.ReplaceAll(kit.EveryTypeDocument, "SINK", w.Inbox.URL))
@@ -186,7 +186,7 @@ func TestNoSecretAtRest(t *testing.T) {
 			places[name+" at the end"] = content
 		}
 		if !strings.Contains(string(places["log"]), `"audit":"sign_in"`) {
-			t.Error("the log is empty")
+			t.Error("got an empty log")
 		}
 		for place, content := range places {
 			for what, secret := range secrets {

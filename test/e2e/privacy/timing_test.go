@@ -17,8 +17,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// timingDocument has the clients through which strangers ask. They are public,
-// but for "safe", which has a secret.
+// timingDocument has the clients through which callers ask. They are public, except "safe",
+// which has a secret.
 const timingDocument = `
 Buyers:
   - {ID: acme, Name: Acme Ltd, Active: true, Users: [PEOPLE]}
@@ -34,21 +34,21 @@ MessageSenders:
 `
 
 const (
-	usersOfAKind = 4 // people of each kind
+	usersOfAKind = 4 // number of users of each kind
 	cheapTries   = 60
 	dearTries    = 18
 )
 
-// timingTest is a database with people of every kind whom no answer may tell apart.
+// timingTest is a database with users of every kind that no answer may distinguish.
 type timingTest struct {
 	*kit.Fixture
 	server *kit.Server
-	bearer string // of a storefront
+	bearer string // access token of a storefront
 }
 
-// TestUsersCannotBeToldApart tests that each request that takes a username or a client id is
-// sent for users and clients who must be indistinguishable. The responses are equal, byte for
-// byte, and their times do not separate. It does not run in parallel with other tests of this
+// TestUsersCannotBeToldApart sends each request that accepts a username or a client ID for
+// users and clients that must be indistinguishable. The responses must be equal byte for byte,
+// and their times must not separate. The test does not run in parallel with other tests of this
 // package, which would make it slower and hide differences.
 func TestUsersCannotBeToldApart(t *testing.T) { //nolint:paralleltest // see above
 	for name, database := range map[string]func() string{
@@ -74,8 +74,8 @@ func TestUsersCannotBeToldApart(t *testing.T) { //nolint:paralleltest // see abo
 	}
 }
 
-// newTimingTest makes the people and serves them. Their profile allows as many guesses
-// as a test takes: who is locked is so from the start.
+// newTimingTest adds the users and starts a server. Their profile allows as many guesses as a
+// test makes. Locked users are locked from the start.
 func newTimingTest(t *testing.T, databaseURL string) *timingTest {
 	t.Helper()
 	hasher, err := signin.NewHasher(signin.HasherConfig{})
@@ -103,7 +103,7 @@ func newTimingTest(t *testing.T, databaseURL string) *timingTest {
 	sink, arrived := newSink(t)
 	c.Apply(strings.NewReplacer("SINK", sink, "PEOPLE", strings.Join(people, ", ")).Replace(timingDocument))
 	c.server = c.Serve("LATCHKEY_SHIELD=0", "LATCHKEY_GUESS_CEILING=1", "LATCHKEY_CLIENT_SECRET_LIMIT=10000/1s", "LATCHKEY_OTP_LIMIT_RECIPIENT=0")
-	c.WithApp(c.loosen) // no server starts with such a policy
+	c.WithApp(c.loosen) // no server would start with such a policy
 	for i := range usersOfAKind {
 		for _, of := range []string{"coded", "locks"} {
 			if got := c.server.RequestCodeThrough("both", member(of, i), ""); got.Status != http.StatusNoContent {
@@ -118,7 +118,7 @@ func newTimingTest(t *testing.T, databaseURL string) *timingTest {
 	return c
 }
 
-// newSink takes messages, and tells that some came as long as somebody listens.
+// newSink starts a receiver of messages. arrived gets an element after messages arrive.
 func newSink(t *testing.T) (address string, arrived <-chan struct{}) {
 	came := make(chan struct{}, 2*usersOfAKind)
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -131,10 +131,10 @@ func newSink(t *testing.T) (address string, arrived <-chan struct{}) {
 	return server.URL, came
 }
 
-// member names one of a kind; names of all kinds have one length.
+// member returns the name of one user of a kind. The names of all kinds have the same length.
 func member(of string, i int) string { return fmt.Sprintf("%s-%02d", of, i%usersOfAKind) }
 
-// loosen lets the default profile take any number of guesses.
+// loosen allows any number of guesses in the default profile.
 func (c *timingTest) loosen(ctx context.Context, a *server.App) error {
 	p, err := a.Store.PasswordProfile(ctx, storage.DefaultProfileID)
 	if err == nil {
@@ -144,7 +144,7 @@ func (c *timingTest) loosen(ctx context.Context, a *server.App) error {
 	return err
 }
 
-// lock locks those who shall be, for passwords and for codes.
+// lock locks the users of the locked kinds, for passwords and for codes.
 func (c *timingTest) lock(ctx context.Context, a *server.App) error {
 	for i := range usersOfAKind {
 		key := storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: otp.NormalizeUsername(member("locks", i))}
@@ -164,9 +164,8 @@ func (c *timingTest) lock(ctx context.Context, a *server.App) error {
 	return nil
 }
 
-// of returns the kinds of people that are named, for a question about one of
-// them. A "ghost" is somebody new each time, the "shade" one of a few; nobody
-// has either name.
+// of returns the named kinds of users, for a question about one user. A "ghost" is a new name
+// each time, and "shade" one of a few names. Neither name exists.
 func (c *timingTest) of(ask func(name string) kit.Response, kinds ...string) []kind {
 	var all []kind
 	for _, of := range kinds {
@@ -183,7 +182,7 @@ func (c *timingTest) post(path, body string, header ...string) kit.Response {
 	return c.server.Do(http.MethodPost, path, "application/json", body, header...)
 }
 
-// requests asks for codes.
+// requests requests codes.
 func (c *timingTest) requests(t *testing.T) {
 	kinds := []string{"knows", "ghost", "shade", "locks", "offed", "nopwd", "nomel"}
 	for _, path := range []string{"/v1/password/onetimepassword", "/v1/password/reset"} {
@@ -211,12 +210,12 @@ func (c *timingTest) renewal(t *testing.T) {
 	alike(t, http.StatusBadRequest, cheapTries, c.of(ask, "knows", "ghost", "shade", "locks", "offed", "nopwd")...)
 }
 
-// indistinguishableUsers are those whom a wrong secret must not tell apart.
+// indistinguishableUsers are the kinds that a wrong secret must not distinguish.
 func indistinguishableUsers() []string {
 	return []string{"knows", "ghost", "shade", "locks", "offed", "nopwd", "coded"}
 }
 
-// byToken asks /v2 for account tokens.
+// byToken requests account tokens of /v2.
 func (c *timingTest) byToken(mechanism, field, username, secret string) kit.Response {
 	return c.post(kit.AccountTokensPath, fmt.Sprintf(`{"data":{"type":"account_management_authentication_token","authentication_mechanism":%q,"password_profile_id":"default","username":%q,%q:%q}}`,
 		mechanism, username, field, secret), "Authorization", "Bearer "+c.bearer)
@@ -226,7 +225,7 @@ func (c *timingTest) grant(clientID, username, secret string) kit.Response {
 	return c.server.Form("/oauth/token", "grant_type", "password", "client_id", clientID, "username", username, "password", secret)
 }
 
-// codes guesses where no password will do.
+// codes guesses where passwords are not accepted.
 func (c *timingTest) codes(t *testing.T) {
 	t.Run("grant", func(t *testing.T) {
 		alike(t, http.StatusBadRequest, cheapTries, c.of(func(name string) kit.Response { return c.grant("codes", name, kit.WrongCode) }, indistinguishableUsers()...)...)
@@ -239,7 +238,7 @@ func (c *timingTest) codes(t *testing.T) {
 	})
 }
 
-// passwords guesses where a password will do.
+// passwords guesses where passwords are accepted.
 func (c *timingTest) passwords(t *testing.T) {
 	for what, ask := range map[string]func(name string) kit.Response{
 		"either":   func(name string) kit.Response { return c.grant("both", name, kit.WrongCode) },
@@ -255,8 +254,7 @@ func (c *timingTest) passwords(t *testing.T) {
 	}
 }
 
-// emptyPasswords sends none: what that is answered, and when, must not depend on
-// who it is for either.
+// emptyPasswords sends empty passwords. The answer and its time must not depend on the user.
 func (c *timingTest) emptyPasswords(t *testing.T) {
 	kinds := []string{"knows", "ghost", "locks", "offed", "nopwd"}
 	for what, ask := range map[string]func(name string) kit.Response{
@@ -268,7 +266,7 @@ func (c *timingTest) emptyPasswords(t *testing.T) {
 	}
 }
 
-// clients shows secrets that are wrong.
+// clients presents wrong secrets of clients.
 func (c *timingTest) clients(t *testing.T) {
 	const wrong = "shop-secret-shop-secret-shop-secreT"
 	for what, ask := range map[string]func(id string) kit.Response{

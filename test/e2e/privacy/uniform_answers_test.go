@@ -22,8 +22,8 @@ import (
 // forgottenPasswords is a database whose users have forgotten their passwords.
 type forgottenPasswords struct{ *kit.OrderCloud }
 
-// TestForgottenPasswords tests that callers who are not signed in can renew a password by a
-// code and can ask for usernames, and learn nothing about users.
+// TestForgottenPasswords tests that callers without a sign-in can renew a password with a code
+// and can request usernames, and that they learn nothing about users.
 func TestForgottenPasswords(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		m.CheckDocument(t)
@@ -40,7 +40,7 @@ func TestForgottenPasswords(t *testing.T) {
 	})
 }
 
-// furnish makes people with and without something that keeps them out.
+// furnish adds users who may sign in and users who may not, for each reason.
 func (l forgottenPasswords) furnish(t *testing.T) {
 	t.Helper()
 	l.Do(t, 201, "POST", "/v1/buyers", `{"ID":"acme","Name":"Acme"}`)
@@ -53,7 +53,7 @@ func (l forgottenPasswords) furnish(t *testing.T) {
 		"URL": l.SenderInbox.URL, "SharedKey": kit.SenderKey,
 	})
 	l.enrol(t, "known", "locked", "disabled", "closed")
-	// With a code on its way, guesses lock codes and all messages as well.
+	// While a code is live, guesses lock codes and all messages too.
 	l.sendCode(t, "locked")
 	for range 10 {
 		kit.MustRefuse(t, "guess", l.SignIn(l.First, "shop", "locked", kit.WrongCode), kit.WrongCredentialsBody)
@@ -62,7 +62,7 @@ func (l forgottenPasswords) furnish(t *testing.T) {
 	l.AwaitAgreement(t, "/v1/messagesenders/sink")
 }
 
-// sendCode makes a one-time password live, so that guesses could hit it.
+// sendCode issues a one-time password, so that guesses could match it.
 func (l forgottenPasswords) sendCode(t *testing.T, name string) {
 	t.Helper()
 	if got := l.Send(l.First, "", "POST", "/v1/password/onetimepassword", `{"ClientID":"shop","Username":"`+name+`"}`); got.Status != http.StatusNoContent {
@@ -71,8 +71,7 @@ func (l forgottenPasswords) sendCode(t *testing.T, name string) {
 	l.SenderInbox.Next(t, "OneTimePassword", kit.SenderKey)
 }
 
-// enrol makes users without passwords; the one called closed is of an inactive
-// company.
+// enrol adds users without passwords. The user "closed" belongs to an inactive company.
 func (l forgottenPasswords) enrol(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -84,8 +83,7 @@ func (l forgottenPasswords) enrol(t *testing.T, names ...string) {
 	}
 }
 
-// everybody are those whom no answer may tell apart, the one who is served
-// first.
+// everybody are the users that no answer may distinguish. The first one gets messages.
 func everybody() []string {
 	return []string{"known", "unknown", "locked", "disabled", "closed"}
 }
@@ -107,7 +105,7 @@ func (l forgottenPasswords) requestsAlike(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			first := ask(l.First, "known")
 			if first.Status != http.StatusNoContent || first.Body != "" || first.Header.Get("Cache-Control") != "no-store" {
-				t.Fatalf("%d %s %v", first.Status, first.Body, first.Header)
+				t.Fatalf("got %d %s %v, want an empty 204", first.Status, first.Body, first.Header)
 			}
 			kind := "ForgottenPassword"
 			if what == "username" {
@@ -128,12 +126,12 @@ func (l forgottenPasswords) requestsAlike(t *testing.T) {
 	l.SenderInbox.MustBeEmpty(t, "those who are not served")
 }
 
-// reset asks for a code to renew a password.
+// reset requests a code to renew a password.
 func (l forgottenPasswords) reset(n *kit.Server, clientID, username string) kit.Response {
 	return l.Send(n, "", "POST", "/v1/password/reset", map[string]string{"ClientID": clientID, "Username": username})
 }
 
-// code asks for one and waits for it.
+// code requests a code and waits for it.
 func (l forgottenPasswords) code(t *testing.T, username string) string {
 	t.Helper()
 	if got := l.reset(l.First, "shop", username); got.Status != http.StatusNoContent {
@@ -147,15 +145,14 @@ func (l forgottenPasswords) put(n *kit.Server, clientID, code, username, passwor
 	return l.Send(n, "", "PUT", "/v1/password/reset/"+code, map[string]string{"ClientID": clientID, "Username": username, "Password": password})
 }
 
-// renewalsAlike: without the right code nobody learns anything, not even
-// whether a password would do; a right code is worth nothing to whom the gate
-// keeps out.
+// renewalsAlike tests that without the right code a caller learns nothing, not even whether a
+// password would be accepted. A right code has no effect for a user who may not sign in.
 func (l forgottenPasswords) renewalsAlike(t *testing.T) {
 	l.enrol(t, "barred", "shut")
 	barred, shut := l.code(t, "barred"), l.code(t, "shut")
 	first := l.put(l.First, "shop", "wrong-code", "known", kit.TedPassword)
 	first.MustRefuseV1(t, 400, kit.InvalidVerificationBody)
-	weak := l.put(l.First, "shop", barred, "barred", "x") // for the rules of the profile, before anybody looks at the code
+	weak := l.put(l.First, "shop", barred, "barred", "x") // the rules of the profile apply before the code is checked
 	for _, name := range everybody() {
 		l.put(l.Second, "shop", "wrong-code", name, kit.TedPassword).MustEqual(t, first)
 		l.put(l.Second, "shop", "wrong-code", name, "x").MustEqual(t, weak)
@@ -183,8 +180,8 @@ func (l forgottenPasswords) renewalsAlike(t *testing.T) {
 	}
 }
 
-// limitsAlike: who asks too often is told so after as many requests, whether
-// for somebody or for nobody.
+// limitsAlike tests that a caller who asks too often is refused after the same number of
+// requests, for known and unknown names.
 func (l forgottenPasswords) limitsAlike(t *testing.T) {
 	n := l.Serve(kit.SharedIssuer, "LATCHKEY_OTP_LIMIT_RECIPIENT=3/1h")
 	defer n.Stop()
@@ -208,7 +205,7 @@ func (l forgottenPasswords) limitsAlike(t *testing.T) {
 	}
 }
 
-// purposes: a code for one thing is none for another, and not used up by that.
+// purposes tests that a code for one purpose is refused for another, and is not used by that.
 func (l forgottenPasswords) purposes(t *testing.T) {
 	l.enrol(t, "prudence")
 	renewal := l.code(t, "prudence")
@@ -223,7 +220,7 @@ func (l forgottenPasswords) purposes(t *testing.T) {
 	}
 }
 
-// failures holds a user of acme to a number of failed attempts.
+// failures checks the number of failed attempts of a user of acme.
 func (l forgottenPasswords) failures(t *testing.T, name string, want int) {
 	t.Helper()
 	if got := l.Do(t, 200, "GET", "/v1/buyers/acme/users/"+name, nil).Members(t)["FailedLoginAttempts"]; got != float64(want) {
@@ -231,7 +228,8 @@ func (l forgottenPasswords) failures(t *testing.T, name string, want int) {
 	}
 }
 
-// whoseCode: a code is one user's and one client's, and a newer one replaces it.
+// whoseCode tests that a code belongs to one user and one client, and that a newer one replaces
+// it.
 func (l forgottenPasswords) whoseCode(t *testing.T) {
 	l.enrol(t, "wanda", "wilma")
 	older, theirs := l.code(t, "wanda"), l.code(t, "wilma")
@@ -253,9 +251,8 @@ func (l forgottenPasswords) whoseCode(t *testing.T) {
 	}
 }
 
-// wrongCodes: wrong one-time passwords count, over all servers, and lock; wrong
-// codes to renew a password do not. The right one is as good as before when the
-// lock is undone.
+// wrongCodes tests that wrong one-time passwords count over all servers and lock the login.
+// Wrong codes to renew a password do not count. After an unlock the right code is accepted.
 func (l forgottenPasswords) wrongCodes(t *testing.T) {
 	l.enrol(t, "carol")
 	code := l.code(t, "carol")
@@ -277,8 +274,8 @@ func (l forgottenPasswords) wrongCodes(t *testing.T) {
 	l.SignIn(l.First, "shop", "carol", kit.TedPassword).AccessToken(t)
 }
 
-// oneRenewal: of a hundred who renew with one code, over two servers, one does,
-// and it is that one's password that counts.
+// oneRenewal tests that one of a hundred parallel renewals with one code succeeds, over two
+// servers, and that its password is set.
 func (l forgottenPasswords) oneRenewal(t *testing.T) {
 	l.enrol(t, "rachel")
 	code := l.code(t, "rachel")
@@ -304,7 +301,7 @@ func (l forgottenPasswords) oneRenewal(t *testing.T) {
 	l.put(l.First, "shop", code, "rachel", kit.TedPassword).MustRefuseV1(t, 400, kit.InvalidVerificationBody)
 }
 
-// life: a code lives for two hours.
+// life tests that a code lives for two hours.
 func (l forgottenPasswords) life(t *testing.T) {
 	l.enrol(t, "early", "late")
 	early, late := l.code(t, "early"), l.code(t, "late")
@@ -316,8 +313,8 @@ func (l forgottenPasswords) life(t *testing.T) {
 	l.put(l.Second, "shop", late, "late", kit.TedPassword).MustRefuseV1(t, 400, kit.InvalidVerificationBody)
 }
 
-// TestRenewalOutage tests that while the database refuses writes or is not there, a renewal
-// decides nothing, and its code stays valid.
+// TestRenewalOutage tests that a renewal decides nothing while the database refuses writes or
+// is stopped, and that its code stays valid.
 func TestRenewalOutage(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {

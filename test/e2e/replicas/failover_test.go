@@ -9,7 +9,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestFailover has a standby take over from the primary of two servers, after a crash and
+// TestFailover lets a standby take over from the primary of two servers, after a crash and
 // after the primary hung.
 func TestFailover(t *testing.T) {
 	t.Parallel()

@@ -11,8 +11,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// slowMachine multiplies the times that are promised to operators, because tests run on
-// machines that have much else to do.
+// slowMachine multiplies the times that are guaranteed to operators, because tests also run on
+// busy machines.
 const slowMachine = 4
 
 // within calls holds until it returns true, and fails the test if that takes too long.
@@ -28,7 +28,7 @@ func within(t *testing.T, promised time.Duration, what string, holds func() bool
 	t.Logf("after %s: %s", time.Since(began).Round(time.Millisecond), what)
 }
 
-// ops returns status and body of a path of the ops listener.
+// ops returns the status and the body of a path of the ops listener.
 func ops(t *testing.T, n *kit.Server, path string) (status int, body string) {
 	t.Helper()
 	answer, err := http.Get(n.OpsURL + path)
@@ -43,24 +43,24 @@ func ops(t *testing.T, n *kit.Server, path string) (status int, body string) {
 	return answer.StatusCode, strings.TrimSpace(string(text))
 }
 
-// token asks for a token of a client's own, and returns the status.
+// token requests a token of a client, and returns the status.
 func token(n *kit.Server, c kit.Client) int {
 	return n.Form("/oauth/token", "grant_type", "client_credentials", "client_id", c.ID, "client_secret", c.Secret).Status
 }
 
-// createClient creates a client by the program.
+// createClient creates a client with the program.
 func createClient(t *testing.T, w *kit.Fixture, name string) kit.Client {
 	t.Helper()
 	return w.CreateClient(t, "--name", name, "--grant", "client_credentials", "--role", "MeAdmin")
 }
 
-// each reports whether the condition holds for all servers. It asks them at once.
+// each reports whether the condition is true for all servers. It checks them at the same time.
 func each(servers []*kit.Server, holds func(*kit.Server) bool) bool {
 	return !slices.Contains(kit.Concurrently(len(servers), func(i int) bool { return holds(servers[i]) }), false)
 }
 
-// journeys signs users in through both servers at once, by one-time password and by
-// password. Those who come too late with the one-time password lock nobody out.
+// journeys signs users in through both servers at once, with a one-time password and with a
+// password. Sign-ins that are too late with the one-time password must not lock the login.
 func journeys(t *testing.T, w *kit.Fixture, servers []*kit.Server) {
 	t.Helper()
 	if got := servers[0].RequestCode("jane", ""); got.Status != http.StatusNoContent {
@@ -78,7 +78,7 @@ func journeys(t *testing.T, w *kit.Fixture, servers []*kit.Server) {
 		}
 	}
 	if redeemed != 1 {
-		t.Errorf("one code was redeemed %d times", redeemed)
+		t.Errorf("got %d redemptions of one code, want 1", redeemed)
 	}
 	for _, got := range kit.Concurrently(8, func(i int) kit.Response { return servers[i%len(servers)].SignIn("john", kit.Password) }) {
 		if got.Status != http.StatusOK {

@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestPooler runs two servers and the commands behind a pooler in transaction mode that
-// has eight connections, with the plain URL and an empty database.
+// TestPooler runs two servers and the commands behind a pooler in transaction mode that has
+// eight connections, with the plain URL and an empty database.
 func TestPooler(t *testing.T) {
 	t.Parallel()
 	pooler := kit.Postgres(t).Pooler(t, 8)
@@ -58,7 +58,8 @@ func TestPooler(t *testing.T) {
 	journeys(t, w, servers)
 }
 
-// TestDirectURL lets a server behind a pooler hear of changes at once.
+// TestDirectURL tests that a server behind a pooler learns of changes at once if it has a
+// direct URL.
 func TestDirectURL(t *testing.T) {
 	t.Parallel()
 	direct := kit.Postgres(t).Empty(t)

@@ -12,7 +12,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestRetention starts a server on a database in which rows of two tables have ended. The
+// TestRetention starts a server on a database in which rows of two tables have expired. The
 // metrics show how overdue they are, and within 75 s that all are deleted.
 func TestRetention(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -26,7 +26,7 @@ func TestRetention(t *testing.T) {
 					}
 				}
 				for i := range ids {
-					if err := a.Store.SpendID(ctx, binary.BigEndian.AppendUint32(nil, uint32(i)), past); err != nil { //nolint:gosec // small
+					if err := a.Store.SpendID(ctx, binary.BigEndian.AppendUint32(nil, uint32(i)), past); err != nil { //nolint:gosec // the number is small
 						return err
 					}
 				}
@@ -36,17 +36,17 @@ func TestRetention(t *testing.T) {
 		n := w.Serve()
 		_, metrics := ops(t, n, "/metrics")
 		for _, want := range []string{
-			`latchkey_sweep_overdue_seconds{table="spent_ids"} 1728`, // two days
+			`latchkey_sweep_overdue_seconds{table="spent_ids"} 1728`, // 172,800 seconds are two days
 			`latchkey_sweep_overdue_seconds{table="revoked_tokens"} 1728`,
 			`latchkey_sweep_overdue_seconds{table="audit_events"} 0`,
 			`latchkey_sweep_rows_total{table="spent_ids"} 0`,
 		} {
 			if !strings.Contains(metrics, "\n"+want) {
-				t.Errorf("metrics without %s:\n%s", want, metrics)
+				t.Errorf("got no %s in the metrics:\n%s", want, metrics)
 			}
 		}
 		within(t, 75*time.Second, "all rows are deleted", func() bool {
-			time.Sleep(time.Second) // each look asks the database
+			time.Sleep(time.Second) // each check queries the database
 			_, metrics = ops(t, n, "/metrics")
 			return strings.Contains(metrics, fmt.Sprintf(`latchkey_sweep_rows_total{table="spent_ids"} %d`, ids)) &&
 				strings.Contains(metrics, fmt.Sprintf(`latchkey_sweep_rows_total{table="revoked_tokens"} %d`, tokens)) &&

@@ -13,8 +13,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestDatabaseRestartsDuringStart restarts the database while a server starts, at one
-// statement after the other. The server waits for the database and then serves.
+// TestDatabaseRestartsDuringStart restarts the database while a server starts, at different
+// statements. The server must wait for the database and then serve.
 func TestDatabaseRestartsDuringStart(t *testing.T) {
 	t.Parallel()
 	pg, err := pgtest.Start(pgtest.Config{})
@@ -48,7 +48,7 @@ func TestDatabaseRestartsDuringStart(t *testing.T) {
 			kit.Eventually(t, "the server is ready", func() bool {
 				select {
 				case err := <-ended:
-					t.Fatalf("the server ended: %v", err)
+					t.Fatalf("got the end of the server: %v", err)
 				default:
 				}
 				response, err := kit.HTTPClient.Get("http://" + cfg.Settings.OpsListen + "/readyz") //nolint:noctx // the client has a timeout
@@ -56,7 +56,7 @@ func TestDatabaseRestartsDuringStart(t *testing.T) {
 			})
 			stop()
 			if err := <-ended; err != nil {
-				t.Errorf("after the stop: %v", err)
+				t.Errorf("after the stop: got %v, want no error", err)
 			}
 		})
 	}

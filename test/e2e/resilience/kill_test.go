@@ -22,8 +22,8 @@ func TestKilledServer(t *testing.T) {
 	})
 }
 
-// deliveredAfterKill kills the server at the last of twenty acknowledgements.
-// A message that was on its way may be sent again, under its old id.
+// deliveredAfterKill kills the server at the last of twenty acknowledgements. A message that
+// was being sent may be sent again, with the same ID.
 func deliveredAfterKill(a *kit.OneServer, t *testing.T) {
 	names := kit.Numbered("kill-", 20)
 	a.AddUsersWithoutPassword(names...)
@@ -34,14 +34,14 @@ func deliveredAfterKill(a *kit.OneServer, t *testing.T) {
 		}
 	}
 	p.Kill()
-	a.Clock.Advance(time.Minute) // the dead server's leases are over
+	a.Clock.Advance(time.Minute) // the leases of the dead server have ended
 	n := a.StartServer()
 	ids, codes := map[string]string{}, map[string]string{}
 	for _, m := range a.AwaitMessages() {
 		name := m.EventBody.Username
 		id := m.Header.Get("Idempotency-Key")
 		if id == "" || ids[name] != "" && ids[name] != id || codes[name] != "" && codes[name] != m.EventBody.OneTimePassword {
-			t.Errorf("%s got messages %q and %q", name, ids[name], id)
+			t.Errorf("%s: got the messages %q and %q, want one", name, ids[name], id)
 		}
 		ids[name], codes[name] = id, m.EventBody.OneTimePassword
 	}
@@ -54,8 +54,8 @@ func deliveredAfterKill(a *kit.OneServer, t *testing.T) {
 	n.Stop()
 }
 
-// expiredAfterKill has the server killed while the receiver is down, and
-// started again when the codes have expired.
+// expiredAfterKill kills the server while the receiver is down, and starts it again when the
+// codes have expired.
 func expiredAfterKill(a *kit.OneServer, t *testing.T) {
 	names := kit.Numbered("late-", 5)
 	a.AddUsersWithoutPassword(append(names, "in-time")...)
@@ -77,13 +77,13 @@ func expiredAfterKill(a *kit.OneServer, t *testing.T) {
 		t.Errorf("got %d messages after the end of their codes, want none", len(mails))
 	}
 	if got := a.QueryOne("SELECT count(*) FROM messages WHERE state = 'expired' AND length(payload) = 0"); got != "5" {
-		t.Errorf("%s messages are expired and empty, want 5", got)
+		t.Errorf("got %s expired messages without a payload, want 5", got)
 	}
 	kit.MustIssue(t, "asked afterwards", n.SignInThrough("kiosk", "in-time", a.RequestCode(n, "kiosk", "in-time")))
 }
 
 // TestReceiverDown tests that a receiver that refuses connections and then answers errors gets
-// each message once when it is up.
+// each message once when it works again.
 func TestReceiverDown(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -94,7 +94,7 @@ func TestReceiverDown(t *testing.T) {
 			"ID": "sink", "Name": "Sink", "MessageTypes": []string{"OneTimePassword"}, "AllowAllBuyers": true,
 			"URL": "http://" + address + "/{messagetype}", "SharedKey": kit.SharedKey,
 		}}})
-		a.Server.Stop() // it may still know the old address
+		a.Server.Stop() // the server may still have the old address
 		n := a.StartServer()
 		for _, name := range names {
 			if got := n.RequestCodeThrough("kiosk", name, ""); got.Status != http.StatusNoContent {
@@ -103,7 +103,7 @@ func TestReceiverDown(t *testing.T) {
 		}
 		tried := func(times int) func() bool {
 			return func() bool {
-				a.Clock.Advance(500 * time.Millisecond) // the pauses grow
+				a.Clock.Advance(500 * time.Millisecond) // the delays between attempts grow
 				return a.QueryOne(fmt.Sprintf("SELECT count(*) FROM messages WHERE state = 'queued' AND attempts >= %d", times)) == "5"
 			}
 		}
@@ -128,7 +128,7 @@ func TestReceiverDown(t *testing.T) {
 		status = http.StatusOK
 		mu.Unlock()
 		kit.Eventually(t, "all were delivered", func() bool {
-			a.Clock.Advance(500 * time.Millisecond) // the pauses grow
+			a.Clock.Advance(500 * time.Millisecond) // the delays between attempts grow
 			return a.QueryOne("SELECT count(*) FROM messages WHERE state = 'delivered'") == "5"
 		})
 		ids := map[string]bool{}

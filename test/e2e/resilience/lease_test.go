@@ -10,14 +10,14 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// hold makes the inbox keep requests waiting.
+// hold makes the inbox delay its answers.
 func hold(inbox *kit.Inbox) *kit.Hold {
 	h := &kit.Hold{Arrived: make(chan struct{}, 100), Release: make(chan struct{})}
 	inbox.Hold.Store(h)
 	return h
 }
 
-// mustRequest asks for a code through the client "kiosk".
+// mustRequest requests a code through the client "kiosk".
 func mustRequest(t *testing.T, n *kit.Server, name string) {
 	t.Helper()
 	if got := n.RequestCodeThrough("kiosk", name, ""); got.Status != http.StatusNoContent {
@@ -25,8 +25,8 @@ func mustRequest(t *testing.T, n *kit.Server, name string) {
 	}
 }
 
-// TestRestartAfterKillIsInTime kills a server while it delivers a message, and starts it
-// again. The message arrives long before the lease of 30 seconds would have ended.
+// TestRestartAfterKillIsInTime kills a server while it delivers a message, and starts it again.
+// The message must arrive long before the lease of 30 seconds would have ended.
 func TestRestartAfterKillIsInTime(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -45,14 +45,14 @@ func TestRestartAfterKillIsInTime(t *testing.T) {
 		restarted := a.StartProcess()
 		m := w.Inbox.Next(t)
 		if took := time.Since(requested); took > 25*time.Second {
-			t.Errorf("the message arrived %v after the kill", took)
+			t.Errorf("got the message %v after the kill, want at most 25s", took)
 		}
 		kit.MustIssue(t, "the code", restarted.SignInThrough("kiosk", "hurried", m.EventBody.OneTimePassword))
 	})
 }
 
-// TestStoppingServerKeepsItsWork stops a server whose receiver is slow. It shows that it
-// runs until it is done, so the other server does not send a second copy.
+// TestStoppingServerKeepsItsWork stops a server whose receiver is slow. The server continues
+// its heartbeat until it is done, so the other server does not send a second copy.
 func TestStoppingServerKeepsItsWork(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, kit.Postgres(t).Database(t))
@@ -70,7 +70,7 @@ func TestStoppingServerKeepsItsWork(t *testing.T) {
 		a.Must(err)
 		return n
 	}
-	for began := beats(); beats() < began+12; { // six seconds with two servers
+	for began := beats(); beats() < began+12; { // takes six seconds with two servers
 		time.Sleep(50 * time.Millisecond)
 	}
 	w.Inbox.Hold.Store(nil)
@@ -78,16 +78,16 @@ func TestStoppingServerKeepsItsWork(t *testing.T) {
 	stopping.Stop()
 	w.Inbox.Next(t)
 	if len(w.Inbox.Messages)+len(h.Arrived) > 0 {
-		t.Error("a second copy was sent")
+		t.Error("got a second copy of the message")
 	}
 	if got := a.QueryOne("SELECT state || ' ' || attempts FROM messages"); got != "delivered 1" {
-		t.Errorf("got the message is %s, want delivered 1", got)
+		t.Errorf("got the message in state %s, want delivered 1", got)
 	}
 }
 
-// TestNewestRequestWinsOverFrozenServer freezes the server that has claimed a request. The
-// user asks again at another server and gets a code. When the old request is taken over, it
-// sends nothing and does not replace the newer code.
+// TestNewestRequestWinsOverFrozenServer freezes the server that has claimed a request. The user
+// requests a code at another server and gets it. When the old request is taken over, it sends
+// nothing and does not replace the newer code.
 func TestNewestRequestWinsOverFrozenServer(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, kit.Postgres(t).Database(t))
@@ -119,8 +119,8 @@ func TestNewestRequestWinsOverFrozenServer(t *testing.T) {
 	kit.MustIssue(t, "the newer code", other.SignInThrough("kiosk", "twice", m.EventBody.OneTimePassword))
 }
 
-// TestRollingRestartsLoseNothing restarts the server while requests arrive: each of them
-// leads to one message, and no lease is left behind.
+// TestRollingRestartsLoseNothing restarts the server while requests arrive. Each request leads
+// to one message, and no lease remains.
 func TestRollingRestartsLoseNothing(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -140,7 +140,7 @@ func TestRollingRestartsLoseNothing(t *testing.T) {
 			p.Stop()
 			if got := a.QueryOne("SELECT (SELECT count(*) FROM code_requests WHERE ended_at = 0 AND lease_until > 0) + " +
 				"(SELECT count(*) FROM messages WHERE state = 'queued' AND lease_until > 0)"); got != "0" {
-				t.Errorf("%s leases are left after a stop", got)
+				t.Errorf("got %s leases after a stop, want 0", got)
 			}
 		}
 		a.StartProcess()
@@ -149,7 +149,7 @@ func TestRollingRestartsLoseNothing(t *testing.T) {
 			received[w.Inbox.Next(t).EventBody.Username]++
 		}
 		if len(received) != len(names) || len(w.Inbox.Messages) > 0 {
-			t.Errorf("messages by user: %v, and %d more", received, len(w.Inbox.Messages))
+			t.Errorf("got messages by user: %v, and %d more", received, len(w.Inbox.Messages))
 		}
 	})
 }

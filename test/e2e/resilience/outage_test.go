@@ -36,8 +36,8 @@ func prepareOutage(a *kit.OneServer) *kit.Outage {
 	return b
 }
 
-// writes are the requests that cannot be answered without a write, reads those
-// that need only look.
+// writes are the requests that cannot be answered without a write. reads are those that only
+// read.
 func writes(b *kit.Outage) map[string]func() kit.Response {
 	return map[string]func() kit.Response{
 		"right password":         func() kit.Response { return b.Server.SignIn("outage-password", kit.Password) },
@@ -76,8 +76,8 @@ func together(b *kit.Outage, t *testing.T, requests map[string]func() kit.Respon
 	}
 }
 
-// nothingHappened is asked when the database is back: no failure was counted,
-// no code burnt, no token rotated or revoked, and no code request taken on.
+// nothingHappened checks after the outage that no failure was counted, no code used, no token
+// rotated or revoked, and no code request stored.
 func nothingHappened(b *kit.Outage, t *testing.T) {
 	t.Helper()
 	kit.Eventually(t, "the server is ready again", func() bool {
@@ -100,7 +100,7 @@ func nothingHappened(b *kit.Outage, t *testing.T) {
 	}
 	for name, want := range map[string]string{"outage-code": "0", "outage-password": "0", "outage-session": "1"} {
 		if got := b.QueryOne("SELECT count(*) FROM families WHERE login_id = '" + b.Login(name).ID + "'"); got != want {
-			t.Errorf("%s has %s refresh families, want %s", name, got, want)
+			t.Errorf("%s: got %s refresh families, want %s", name, got, want)
 		}
 	}
 	kit.MustIssue(t, "the code", b.Server.SignIn("outage-code", b.Code))
@@ -115,7 +115,7 @@ func nothingHappened(b *kit.Outage, t *testing.T) {
 	kit.MustIssue(t, "client credentials", b.ClientCredentials())
 }
 
-// TestPostgresStopped tests that PostgreSQL crashes under a running server.
+// TestPostgresStopped lets PostgreSQL crash under a running server.
 func TestPostgresStopped(t *testing.T) {
 	t.Parallel()
 	server, err := pgtest.Start(pgtest.Config{Migrate: func(url string) error {
@@ -130,10 +130,9 @@ func TestPostgresStopped(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	b := prepareOutage(kit.NewOneServer(kit.NewFixture(t, server.Database(t))))
-	b.DB.SetMaxIdleConns(0) // the test itself must not use a connection from before the outage
+	b.DB.SetMaxIdleConns(0) // the test must not use a connection from before the outage
 	for range 2 {
-		// A code is asked for in time, but its message does not get through
-		// before the outage.
+		// A code is requested in time, but its message is not delivered before the outage.
 		b.Inbox.Status.Store(http.StatusServiceUnavailable)
 		b.AddUsersWithoutPassword("patient")
 		if got := b.Server.RequestCodeThrough("kiosk", "patient", ""); got.Status != http.StatusNoContent {
@@ -145,8 +144,8 @@ func TestPostgresStopped(t *testing.T) {
 		b.Must(server.Stop())
 		together(b, t, writes(b))
 		together(b, t, reads(b))
-		// A token of a client's own needs no database as long as the server
-		// can trust what it knows, and it notices soon that it cannot.
+		// A client's own token needs no database while the server can trust its cache. The
+		// server notices soon that it cannot.
 		kit.Eventually(t, "client credentials are refused", func() bool {
 			got := b.ClientCredentials()
 			if got.Status != http.StatusOK {
@@ -159,15 +158,15 @@ func TestPostgresStopped(t *testing.T) {
 		b.Clock.Advance(time.Minute)
 		got := b.Inbox.Next(t)
 		if got.EventBody.Username != "patient" {
-			t.Errorf("message for %q", got.EventBody.Username)
+			t.Errorf("got a message for %q, want patient", got.EventBody.Username)
 		}
 		kit.MustIssue(t, "the code that waited", b.Server.SignInThrough("kiosk", "patient", got.EventBody.OneTimePassword))
 	}
 	nothingHappened(b, t)
 }
 
-// TestReadOnlyDatabase tests that a database that can be read and not written makes each
-// attempt fail after its verification, before it is settled.
+// TestReadOnlyDatabase tests that with a database that can only be read, each attempt fails
+// after its verification and before it is settled.
 func TestReadOnlyDatabase(t *testing.T) {
 	t.Parallel()
 	t.Run("postgres standby", func(t *testing.T) {
@@ -194,8 +193,7 @@ func TestReadOnlyDatabase(t *testing.T) {
 	})
 }
 
-// whileHeld sends everything that writes while another connection holds what
-// has to be written.
+// whileHeld sends all writing requests while another connection locks the rows that they write.
 func whileHeld(b *kit.Outage, t *testing.T, statements ...string) {
 	t.Helper()
 	conn, err := b.DB.Conn(context.Background())

@@ -12,11 +12,11 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-const memoryOfServer = 512 // MiB that 200 logins with passwords may take
+const memoryOfServer = 512 // most MiB for 200 logins with passwords
 
-// TestHashFlood tests that two hundred passwords of different logins are tried at once. The
-// server stays within its memory and answers that it is busy. Sign-ins by one-time passwords
-// do not wait for hashes.
+// TestHashFlood tries two hundred passwords of different logins at once. The server must stay
+// within its memory and answer that it is busy. Sign-ins by one-time passwords do not wait for
+// hashes.
 func TestHashFlood(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const passwords, codes = 200, 40
@@ -49,7 +49,7 @@ func TestHashFlood(t *testing.T) {
 		})
 		group.Wait()
 		if peak := peakMemory(p); peak >= memoryOfServer {
-			t.Errorf("took %d MiB at its peak, want less than %d", peak, memoryOfServer)
+			t.Errorf("got a peak of %d MiB, want less than %d", peak, memoryOfServer)
 		}
 		if got := p.SignIn("jane", kit.Password); got.Status != http.StatusOK {
 			t.Errorf("afterwards: got %d %s, want 200", got.Status, got.Body)
@@ -57,8 +57,8 @@ func TestHashFlood(t *testing.T) {
 	})
 }
 
-// passwordOf is the right password of the first users, and then those of users
-// whom there are not.
+// passwordOf returns the right password of one of the first users, and then passwords of users
+// that do not exist.
 func passwordOf(names []string, i int) (username, password string) {
 	if i < len(names) {
 		return names[i], kit.Password
@@ -76,7 +76,7 @@ func checkFlooded(t *testing.T, right bool, got kit.Response) {
 	}
 }
 
-// peakMemory is the most that the program had resident, in MiB.
+// peakMemory returns the largest resident memory of the program in MiB.
 func peakMemory(p *kit.Process) int {
 	p.T.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))

@@ -14,8 +14,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// oneWinner fails the test unless exactly one of the answers is a token and all
-// others are the literal refusal, or that of a busy server.
+// oneWinner fails the test unless exactly one of the answers is a token and all others are the
+// exact refusal, or that of a busy server.
 func oneWinner(t *testing.T, what string, answers []kit.Response) {
 	t.Helper()
 	tally := map[string]int{}
@@ -26,17 +26,17 @@ func oneWinner(t *testing.T, what string, answers []kit.Response) {
 		case got.Status == http.StatusBadRequest && got.Body == kit.WrongCredentialsBody:
 			tally["refused"]++
 		case got.Status == http.StatusServiceUnavailable && got.Body == busy:
-			tally["refused"]++ // a slow machine did not come to it in time
+			tally["refused"]++ // a slow machine did not compare it in time
 		default:
 			tally[fmt.Sprintf("%d %s", got.Status, got.Body)]++
 		}
 	}
 	if diff := cmp.Diff(map[string]int{"token": 1, "refused": len(answers) - 1}, tally); diff != "" {
-		t.Errorf("%s: %s", what, diff)
+		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
 
-// TestRedeemRace tests that of 200 parallel redemptions of one code at two servers, one gets a
+// TestRedeemRace tests that one of 200 parallel redemptions of one code at two servers gets a
 // token. On PostgreSQL the servers are processes.
 func TestRedeemRace(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -61,16 +61,16 @@ func TestRedeemRace(t *testing.T) {
 		}
 		want := fmt.Sprint(rounds)
 		if got := a.QueryOne("SELECT count(*) FROM families"); got != want {
-			t.Errorf("%s refresh families, want %s", got, want)
+			t.Errorf("got %s refresh families, want %s", got, want)
 		}
 		if got := a.QueryOne("SELECT count(DISTINCT login_id) FROM families"); got != want {
-			t.Errorf("refresh families of %s logins, want %s", got, want)
+			t.Errorf("got refresh families of %s logins, want %s", got, want)
 		}
 	})
 }
 
-// TestGuessRace tests that parallel guesses are worth no more than the budget at each server,
-// although a right code is faster to check than a wrong one.
+// TestGuessRace tests that parallel guesses do not exceed the budget at each server, although a
+// right code is faster to check than a wrong one.
 func TestGuessRace(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.LongRequestTimeout)
@@ -84,7 +84,7 @@ func TestGuessRace(t *testing.T) {
 				allGuesses(a, t, servers[:1+round%2], "kiosk", fmt.Sprint("d2-all-", round))
 			})
 		}
-		// Where wrong guesses go on to a password hash and the right one does not.
+		// Here wrong guesses lead to a password hash and the right one does not.
 		t.Run("all guesses, with hashes", func(t *testing.T) {
 			allGuesses(a, t, servers[:1], "shop", "d2-all-hash")
 		})
@@ -92,7 +92,7 @@ func TestGuessRace(t *testing.T) {
 }
 
 // learnRoles signs users in by code at each server and through each client. Afterwards the
-// servers redeem codes in one statement where the database has one for that.
+// servers redeem codes in one statement, where the database supports that.
 func learnRoles(a *kit.OneServer, t *testing.T, servers []*kit.Server, clients ...string) {
 	t.Helper()
 	for _, client := range clients {
@@ -106,11 +106,10 @@ func learnRoles(a *kit.OneServer, t *testing.T, servers []*kit.Server, clients .
 
 const parallelGuesses = 300
 
-// busy is the answer to whoever waited for a turn in vain.
+// busy is the answer to a request that waited too long for a free slot.
 const busy = `{"error":"temporarily_unavailable","error_description":"The server is busy. Try again.","Errors":[{"ErrorCode":"Auth.OauthError","Message":"The server is busy. Try again.","Data":null}]}`
 
-// unlessBusy sends a request again, up to ten times, while a slow machine does not come to
-// it in time.
+// unlessBusy sends a request up to ten times, while a slow machine answers that it is busy.
 func unlessBusy(send func() kit.Response) (got kit.Response) {
 	for range 10 {
 		if got = send(); got.Status != http.StatusServiceUnavailable || got.Body != busy {
@@ -120,7 +119,7 @@ func unlessBusy(send func() kit.Response) (got kit.Response) {
 	return got
 }
 
-// guessAll sends 300 guesses at once, of which the one in the middle is right.
+// guessAll sends 300 guesses at once. The one in the middle is right.
 func guessAll(t *testing.T, servers []*kit.Server, client, name, code string) (won int) {
 	t.Helper()
 	answers := kit.Concurrently(parallelGuesses, func(i int) kit.Response {
@@ -136,18 +135,18 @@ func guessAll(t *testing.T, servers []*kit.Server, client, name, code string) (w
 		case got.Status == http.StatusOK && i == parallelGuesses/2:
 			won++
 		case got.Status == http.StatusBadRequest && got.Body == kit.WrongCredentialsBody:
-		case got.Status == http.StatusServiceUnavailable && got.Body == busy: // waited for five seconds, behind hashes or a slow disk
+		case got.Status == http.StatusServiceUnavailable && got.Body == busy: // the request waited five seconds for hashes or a slow disk
 		default:
 			unexpected[fmt.Sprintf("%d %s", got.Status, got.Body)]++
 		}
 	}
 	if len(unexpected) > 0 {
-		t.Errorf("unexpected answers: %v", unexpected)
+		t.Errorf("got unexpected answers: %v", unexpected)
 	}
 	return won
 }
 
-// lastGuess: one guess is left when 300 come.
+// lastGuess sends 300 guesses when one guess is left.
 func lastGuess(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, name string) {
 	a.AddUsersWithoutPassword(name)
 	code := a.RequestCode(a.Server, client, name)
@@ -157,14 +156,14 @@ func lastGuess(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, na
 	before := a.WrongGuesses(name)
 	won := guessAll(t, servers, client, name, code)
 	compared := a.WrongGuesses(name) - before
-	// A server compares one guess. If that was the right one, there are ten more.
+	// A server compares one guess. If it was the right one, ten more are allowed.
 	if limit := len(servers) * (1 + 10*won); compared > limit {
 		t.Errorf("got %d compared wrong guesses on %d servers, right one accepted: %d; want at most %d", compared, len(servers), won, limit)
 	}
 	isLockedOut(a, t, servers, client, name, code)
 }
 
-// allGuesses: nobody has guessed yet when 300 come.
+// allGuesses sends 300 guesses before any failure.
 func allGuesses(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, name string) {
 	a.AddUsersWithoutPassword(name)
 	code := a.RequestCode(a.Server, client, name)
@@ -176,12 +175,12 @@ func allGuesses(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, n
 	isLockedOut(a, t, servers, client, name, code)
 }
 
-// isLockedOut: after so many wrong guesses the login is locked, ten counted,
-// and the right code is too late.
+// isLockedOut checks that the login is locked after so many wrong guesses, that ten are
+// counted, and that the right code is refused.
 func isLockedOut(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, name, code string) {
 	t.Helper()
 	if state := a.Login(name).Lockout; state.Failures != 10 || !state.Locked(a.Clock.Now()) {
-		t.Errorf("%s is not locked: %+v", name, state)
+		t.Errorf("%s: got %+v, want 10 failures and a lock", name, state)
 	}
 	for _, n := range servers {
 		kit.MustRefuse(t, "too late", n.SignInThrough(client, name, code), kit.WrongCredentialsBody)
@@ -232,11 +231,11 @@ func TestParallelLogins(t *testing.T) {
 			}
 			kit.MustIssue(t, "afterwards", a.Server.SignIn(name, kit.Password))
 			if got := a.Failures(name); got != 0 {
-				t.Errorf("%s: %d failures", name, got)
+				t.Errorf("%s: got %d failures, want 0", name, got)
 			}
 		}
 		if hash := a.Login("d3-imported").PasswordHash; !strings.HasPrefix(hash, "$argon2id$") {
-			t.Errorf("the imported hash is still %.7s…", hash)
+			t.Errorf("got the hash %.7s…, want the imported one replaced", hash)
 		}
 	})
 }
@@ -256,7 +255,7 @@ func TestRefreshRace(t *testing.T) {
 					next = p.Refresh
 				}
 				if p.Refresh != next || p.Refresh == current.Refresh {
-					t.Fatalf("round %d: refresh tokens differ, or the old one came back", round)
+					t.Fatalf("round %d: got different refresh tokens, or the old one", round)
 				}
 				current.Access = p.Access
 			}
@@ -265,7 +264,7 @@ func TestRefreshRace(t *testing.T) {
 		kit.MustBeActive(t, "access token", servers[1].Introspect(current.Access))
 		kit.TokenPairOf(t, "the last", servers[0].Refresh(current.Refresh))
 		if got := a.QueryOne("SELECT count(*) FROM families WHERE revoked_at = 0"); got != "1" {
-			t.Errorf("%s live families, want 1", got)
+			t.Errorf("got %s live families, want 1", got)
 		}
 		if got := a.QueryOne("SELECT generation FROM families"); got != "32" {
 			t.Errorf("got generation %s, want 32: each round rotates once", got)
@@ -273,7 +272,7 @@ func TestRefreshRace(t *testing.T) {
 	})
 }
 
-// TestBusyWriters tests that two servers get requests of all kinds at once. None fails because
+// TestBusyWriters sends requests of all kinds to two servers at once. None may fail because
 // another one holds the lock of the database.
 func TestBusyWriters(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -316,7 +315,7 @@ func TestBusyWriters(t *testing.T) {
 			}
 		}
 		if len(unexpected) > 0 {
-			t.Errorf("unexpected answers: %v", unexpected)
+			t.Errorf("got unexpected answers: %v", unexpected)
 		}
 		if mails := a.AwaitMessages(); len(mails) != each {
 			t.Errorf("got %d messages, want %d", len(mails), each)
