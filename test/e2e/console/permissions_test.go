@@ -1,0 +1,95 @@
+package console
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"latchkey/oauth/console"
+)
+
+var parameter = regexp.MustCompile(`\{[a-zA-Z]+\}`)
+
+// TestForbiddenScreens replays the requests of every screen and button with the tokens of
+// administrators who lack the role: each is 403. The sign-in of root proves that the
+// requests are not refused for another reason.
+func TestForbiddenScreens(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		operations := map[string][]string{} // roles by ID
+		s.must(s.readOperations(operations))
+		browsers := map[string]*browser{"": s.signIn("norman"), "ApiClientReader": s.signIn("carol"), "AuditReader": s.signIn("audrey")}
+		tokens := map[string]string{}
+		for role, b := range browsers {
+			tokens[role] = b.formToken()
+		}
+		for _, screen := range console.Screens() {
+			roles, known := operations[screen.Operation]
+			if !known {
+				t.Errorf("%s: no operation %q in the document", screen.Path, screen.Operation)
+			}
+			path := console.Path + parameter.ReplaceAllString(screen.Path, "x")
+			for role, b := range browsers {
+				permitted := len(roles) == 0 || slices.Contains(roles, role)
+				got := b.open(path)
+				if refused := got.status == http.StatusForbidden; refused == permitted {
+					t.Errorf("GET %s as %q: %d %s", path, role, got.status, got.text())
+				}
+				if screen.Posts && !permitted {
+					b.post(path, url.Values{"token": {tokens[role]}, "step": {"confirm"}, "f.AppName": {"x"}}).contains(http.StatusForbidden, "Your roles do not allow this.")
+				}
+			}
+		}
+	})
+}
+
+// formToken returns the token of the form for signing out, which every page has.
+func (b *browser) formToken() string {
+	b.t.Helper()
+	found := regexp.MustCompile(`name="token" value="([^"]+)"`).FindStringSubmatch(b.open("/console/").body)
+	if found == nil {
+		b.t.Fatal("no token")
+	}
+	return found[1]
+}
+
+// TestNavigation tests that administrators see the screens of their roles, and no others.
+func TestNavigation(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		if got := s.signIn("carol").open("/console/").navigation(); !slices.Equal(got, []string{"/console/clients"}) {
+			t.Errorf("carol sees %v", got)
+		}
+		got := s.signIn("carol").open("/console/clients/shop")
+		for _, link := range got.links() {
+			if strings.Contains(link, "/clients/shop/") || strings.Contains(link, "new-client") {
+				t.Errorf("a reader sees the button %s", link)
+			}
+		}
+		if links := s.signIn("clara").open("/console/clients/shop").links(); !slices.Contains(links, "/console/clients/shop/edit") {
+			t.Errorf("an administrator of clients does not see how to edit one: %v", links)
+		}
+	})
+}
+
+// readOperations reads the roles of the operations of /v1 from the OpenAPI document.
+func (s *site) readOperations(into map[string][]string) error {
+	var document struct {
+		Paths map[string]map[string]struct {
+			OperationID string   `json:"operationId"`
+			Roles       []string `json:"x-roles"`
+		}
+	}
+	got := s.Server.Do(http.MethodGet, "/openapi.json", "", "")
+	if err := json.Unmarshal([]byte(got.Body), &document); err != nil {
+		return err
+	}
+	for _, methods := range document.Paths {
+		for _, operation := range methods {
+			into[operation.OperationID] = operation.Roles
+		}
+	}
+	return nil
+}
