@@ -29,7 +29,7 @@ EXAMPLES = grantsonly withgormstore signinpage authorizationcode
 CHAOS ?= 3m
 SEED ?= 0
 
-.PHONY: help test check build release image deploy-test lint vuln bench bench-delivery chaos fuzz docs strangers module oidc-basic browser
+.PHONY: help test check build release image deploy-test lint vuln bench bench-delivery chaos fuzz docs strangers module oidc-basic visitors browser
 
 # help lists the targets.
 help:
@@ -121,6 +121,11 @@ module:
 oidc-basic:
 	.ci/postgresql
 	$(GO) test ./test/e2e/page -run '^TestCertification' -count 1 -v
+
+# visitors sends 100,000 requests without a cookie to the sign-in page, and counts rows and statements.
+visitors:
+	.ci/postgresql
+	$(GO) test ./test/e2e/page -run '^TestStatements$$' -count 1 -v -visitors 100000
 
 # browser signs people in at the pages with Chromium, and inspects the pages with axe-core.
 browser:

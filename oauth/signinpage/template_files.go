@@ -23,6 +23,7 @@ const (
 	templateName  = "page.html"
 	defaultLocale = "en"
 	maxFile       = 256 << 10 // bytes of a file of the pages
+	pageSize      = 4 << 10   // bytes that most pages have
 )
 
 // assetTypes are the media types of the files beside the pages, by suffix. JavaScript can
@@ -181,7 +182,7 @@ func (t *Templates) asset(name string) (content []byte, kind string, ok bool) {
 // fill executes the template in the first language that is wanted and known.
 func (t *Templates) fill(shown page) ([]byte, error) {
 	shown.texts = t.texts[strings.ToLower(shown.Locale)]
-	var body bytes.Buffer
-	err := t.page.ExecuteTemplate(&body, templateName, shown)
+	body := bytes.NewBuffer(make([]byte, 0, pageSize))
+	err := t.page.ExecuteTemplate(body, templateName, shown)
 	return body.Bytes(), err
 }

@@ -77,6 +77,9 @@ func (p page) text(name, scope string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("there is no text %q", name)
 	}
+	if !strings.Contains(text, "{") { // as most do
+		return text, nil
+	}
 	return strings.NewReplacer(
 		"{client}", p.Client, "{user}", p.User, "{scope}", scope, "{seconds}", strconv.Itoa(p.Wait),
 	).Replace(text), nil

@@ -3,10 +3,13 @@ package load
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -31,14 +34,15 @@ var durablePostgres = pgtest.Shared(pgtest.Config{Migrate: func(url string) erro
 	return errors.Join(store.Migrate(context.Background()), store.Close())
 }})
 
-// loadFixture is a database with two clients and numbered users, made for counting
+// loadFixture is a database with three clients and numbered users, made for counting
 // and measuring: "machine" uses client credentials, "shop" passwords, codes
-// and refresh tokens.
+// and refresh tokens, "site" the sign-in pages.
 type loadFixture struct {
 	tb            testing.TB
 	cfg           config.Config
 	app           *server.App
 	machine, shop kit.Client
+	site          kit.Client
 	logins        []storage.Login
 }
 
@@ -64,6 +68,7 @@ func newLoadFixture(tb testing.TB, databaseURL string, logins int, seen func(sql
 	s.must(a.OpenRing(tb.Context()))
 	s.machine = s.client("machine", "--grant", grants.GrantClientCredentials, "--role", "Reader", "--role", "Writer")
 	s.shop = s.client("shop", "--grant", grants.GrantPassword, "--grant", grants.GrantRefreshToken, "--refresh-token-duration", "1h")
+	s.site = s.client("site", "--public", "--grant", grants.GrantAuthorizationCode, "--credential", "otp", "--redirect-uri", siteCallback)
 	s.people(logins)
 	return s
 }
@@ -170,21 +175,32 @@ func (s *loadFixture) listen() *server.Server {
 
 // apiCall is a request and the status that its response must have.
 type apiCall struct {
-	path, media, body string
+	path, media, body string // without media: a GET
 	status            int
+	cookie            string // of a browser; empty: none
 }
 
 func (c apiCall) http(ctx context.Context) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.path, strings.NewReader(c.body))
-	if err == nil {
+	method := http.MethodGet
+	if c.media != "" {
+		method = http.MethodPost
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.path, strings.NewReader(c.body))
+	if err != nil {
+		return nil, err
+	}
+	if c.media != "" {
 		r.Header.Set("Content-Type", c.media)
 	}
-	return r, err
+	if c.cookie != "" {
+		r.Header.Set("Cookie", c.cookie)
+	}
+	return r, nil
 }
 
 func (s *loadFixture) tokenCall(k kit.Client, fields ...string) apiCall {
 	form := kit.EncodeForm(append([]string{"client_id", k.ID, "client_secret", k.Secret}, fields...)...)
-	return apiCall{"/oauth/token", kit.FormMedia, form, http.StatusOK}
+	return apiCall{path: "/oauth/token", media: kit.FormMedia, body: form, status: http.StatusOK}
 }
 
 func (s *loadFixture) machineCall() apiCall {
@@ -201,11 +217,68 @@ func (s *loadFixture) refreshCall(token string) apiCall {
 
 func (s *loadFixture) codeCall(login storage.Login) apiCall {
 	body := fmt.Sprintf(`{"ClientID":%q,"Username":%q}`, s.shop.ID, login.Username)
-	return apiCall{"/v1/password/onetimepassword", "application/json", body, http.StatusNoContent}
+	return apiCall{path: "/v1/password/onetimepassword", media: "application/json", body: body, status: http.StatusNoContent}
 }
 
 func (s *loadFixture) introspectCall(token string) apiCall {
 	c := s.tokenCall(s.shop, "token", token)
 	c.path = "/oauth/introspect"
 	return c
+}
+
+const siteCallback = "https://site.example/callback"
+
+// siteVerifier is the code verifier of all authorization requests.
+const siteVerifier = "a-verifier-of-at-least-forty-three-characters"
+
+// pageCall is an authorization request of a browser without a session, with further
+// parameters name, value, …
+func (s *loadFixture) pageCall(more ...string) apiCall {
+	challenge := sha256.Sum256([]byte(siteVerifier))
+	query := kit.EncodeForm(append([]string{
+		"client_id", s.site.ID, "redirect_uri", siteCallback, "response_type", "code", "scope", "openid profile", "state", "a-state", "nonce", "a-nonce",
+		"code_challenge_method", "S256", "code_challenge", base64.RawURLEncoding.EncodeToString(challenge[:]),
+	}, more...)...)
+	return apiCall{path: "/oauth/authorize?" + query, status: http.StatusOK}
+}
+
+// silentCall is an authorization request of a browser whose user is signed in.
+func (s *loadFixture) silentCall(cookie string) apiCall {
+	c := s.pageCall("prompt", "none")
+	c.cookie, c.status = cookie, http.StatusSeeOther
+	return c
+}
+
+// exchangeCall redeems the code of a response to silentCall.
+func (s *loadFixture) exchangeCall(location string) apiCall {
+	target, err := url.Parse(location)
+	s.must(err)
+	form := kit.EncodeForm("grant_type", grants.GrantAuthorizationCode, "client_id", s.site.ID, "code", target.Query().Get("code"),
+		"redirect_uri", siteCallback, "code_verifier", siteVerifier)
+	return apiCall{path: "/oauth/token", media: kit.FormMedia, body: form, status: http.StatusOK}
+}
+
+// session begins a session of the user, as a sign-in at the pages does, and returns the
+// cookie of the browser.
+func (s *loadFixture) session(login *storage.Login) string {
+	s.tb.Helper()
+	id, secret, now := rand.Text(), rand.Text()+rand.Text(), time.Now().UTC()
+	s.must(s.app.Store.SettleLogin(s.tb.Context(), storage.Settlement{
+		LoginID: login.ID, Resumed: true, Now: now, BeginSession: &storage.Session{
+			ID: id, Secret: s.app.Peppers.Digest("browser session", id, secret), ClientID: s.site.ID, UserUID: login.UserUID, LoginID: login.ID,
+			AMR: []string{"otp"}, Purpose: storage.PurposeSignIn, AuthTime: now,
+			CreatedAt: now, LastUsedAt: now, IdleUntil: now.Add(8 * time.Hour), ExpiresAt: now.Add(24 * time.Hour),
+		},
+	}))
+	return "latchkey=" + id + "." + secret
+}
+
+// sessions begins a session for each of the first users, and returns the cookies.
+func (s *loadFixture) sessions(n int) []string {
+	s.tb.Helper()
+	cookies := make([]string, n)
+	for i := range cookies {
+		cookies[i] = s.session(&s.logins[i])
+	}
+	return cookies
 }

@@ -36,6 +36,7 @@ func benchmarkGrants(b *testing.B, databaseURL string) {
 	}
 	s.plant(s.logins[:1])
 	token := post(s.signInCall(s.logins[0], plantedCode)).Field("refresh_token")
+	cookies := s.sessions(32)
 	for _, path := range []struct {
 		name string
 		ask  func(i int)
@@ -43,6 +44,8 @@ func benchmarkGrants(b *testing.B, databaseURL string) {
 		{"client_credentials", func(int) { post(s.machineCall()) }},
 		{"one-time_password", func(i int) { post(s.signInCall(s.logins[i%len(s.logins)], plantedCode)) }},
 		{"refresh", func(int) { token = post(s.refreshCall(token)).Field("refresh_token") }},
+		{"sign-in_page", func(int) { post(s.pageCall()) }},
+		{"silent_sign-in", func(i int) { post(s.silentCall(cookies[i%len(cookies)])) }},
 		{"code_request", func(i int) { post(s.codeCall(s.logins[i%len(s.logins)])) }},
 	} {
 		b.Run(path.name, func(b *testing.B) {

@@ -106,8 +106,8 @@ func always(c apiCall) func(int) caller {
 func bareTargets(p *kit.MeasuredProcess) []*target {
 	form := kit.EncodeForm("grant_type", "client_credentials", "client_id", "machine", "client_secret", kit.ClientSecret)
 	return []*target{
-		{path: "bare", process: p, caller: always(apiCall{"/sign", kit.FormMedia, form, 200})},
-		{path: "bare + UPDATE", database: "postgres", process: p, caller: always(apiCall{"/update", kit.FormMedia, form, 200})},
+		{path: "bare", process: p, caller: always(apiCall{path: "/sign", media: kit.FormMedia, body: form, status: 200})},
+		{path: "bare + UPDATE", database: "postgres", process: p, caller: always(apiCall{path: "/update", media: kit.FormMedia, body: form, status: 200})},
 	}
 }
 
@@ -128,6 +128,7 @@ func (s *loadFixture) targets(database string, p *kit.MeasuredProcess) []*target
 			return s.codeCall(s.logins[turn.Add(1)%int64(len(s.logins))]), true
 		}}
 	}
+	cookies := s.sessions(loadColumns[len(loadColumns)-1])
 	return []*target{
 		{path: "client_credentials", database: database, process: p, caller: always(s.machineCall())},
 		{path: "password, one-time", database: database, process: p, caller: signIns, prepare: func() {
@@ -136,6 +137,8 @@ func (s *loadFixture) targets(database string, p *kit.MeasuredProcess) []*target
 		}},
 		{path: "refresh", database: database, process: p, caller: s.refreshes(p)},
 		{path: "request for a code", database: database, process: p, caller: codes},
+		{path: "sign-in page", database: database, process: p, caller: always(s.pageCall())},
+		{path: "silent sign-in", database: database, process: p, caller: func(conn int) caller { return always(s.silentCall(cookies[conn]))(conn) }},
 	}
 }
 

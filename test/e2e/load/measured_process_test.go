@@ -155,8 +155,12 @@ func run(p *kit.MeasuredProcess, callers []caller, end time.Duration) (calls int
 // exchange sends a call and reads the answer. It does no more than it must:
 // the caller competes with the server for the processors.
 func exchange(conn *bufio.ReadWriter, c apiCall) ([]byte, error) {
-	_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
-		c.path, c.media, len(c.body), c.body)
+	if c.media == "" {
+		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: bench\r\nCookie: %s\r\n\r\n", c.path, c.cookie)
+	} else {
+		_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+			c.path, c.media, len(c.body), c.body)
+	}
 	if err := conn.Flush(); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -45,14 +46,20 @@ func testBudgets(t *testing.T, databaseURL string, want func(*budget) []string) 
 	s := newLoadFixture(t, databaseURL, 5, seen.add)
 	server := httptest.NewServer(s.listen())
 	defer server.Close()
-	n := &kit.Server{T: t, URL: server.URL}
 	post := func(c apiCall) kit.Response {
 		t.Helper()
-		a := n.Do(http.MethodPost, c.path, c.media, c.body)
-		if a.Status != c.status {
-			t.Fatalf("%s: %d %s, want %d", c.path, a.Status, a.Body, c.status)
+		at := c
+		at.path = server.URL + c.path
+		request, err := at.http(t.Context())
+		s.must(err)
+		response, err := kit.HTTPClient.Transport.RoundTrip(request) // follows no redirect
+		s.must(err)
+		defer response.Body.Close() //nolint:errcheck // only read
+		body, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode != c.status {
+			t.Fatalf("%s: %d %s %v, want %d", c.path, response.StatusCode, body, err, c.status)
 		}
-		return a
+		return kit.Response{Status: response.StatusCode, Header: response.Header, Body: string(body)}
 	}
 	for _, b := range s.budgets(post) {
 		// What is kept in memory is read first, and kept from the moment on
@@ -129,6 +136,17 @@ func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
 		sqlite:   []string{"BEGIN", "WITH", "INSERT", "COMMIT"},
 		commits:  1,
 	}
+	// A session is read, and used in the statement that issues the code. The code is read and
+	// redeemed likewise.
+	cookie := s.session(&s.logins[0])
+	silent := budget{
+		name: "silent sign-in", request: s.silentCall(cookie),
+		postgres: []string{"SELECT", "WITH"},
+		sqlite:   []string{"SELECT", "BEGIN", "UPDATE", "INSERT", "COMMIT"},
+		commits:  1,
+	}
+	exchanged := silent
+	exchanged.name, exchanged.request = "authorization code", s.exchangeCall(post(s.silentCall(cookie)).Header.Get("Location"))
 	return []budget{
 		{name: "client credentials", request: s.machineCall()},
 		byCode, byPassword, fromAnew,
@@ -138,6 +156,8 @@ func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
 		same("wrong password", wrong, 1, "SELECT", "UPDATE"),
 		same("wrong password, unknown user", nobody, 1, "SELECT", "INSERT"),
 		wrongCode, wrongCodeOfNobody,
+		{name: "sign-in page", request: s.pageCall()},
+		silent, exchanged,
 	}
 }
 

@@ -2,6 +2,8 @@ package page
 
 import (
 	"context"
+	"flag"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -35,6 +37,10 @@ func (s *statements) during(f func()) []string {
 	return s.seen
 }
 
+// visitors is how many requests TestStatements sends to the authorization endpoint without
+// a cookie. "make visitors" sends 100,000.
+var visitors = flag.Int("visitors", 2000, "how many visitors TestStatements lets open the page")
+
 // TestStatements counts round trips to the database. A visitor without a session costs
 // none, a silent sign-in one read and one write, a code at the token endpoint likewise.
 func TestStatements(t *testing.T) {
@@ -65,12 +71,8 @@ func TestStatements(t *testing.T) {
 			return s.QueryOne("SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM authorizations) + (SELECT count(*) FROM code_requests) + (SELECT count(*) FROM spent_ids)")
 		}
 		before := rows()
-		if got := seen.during(func() {
-			for range 200 {
-				s.newVisitor(front.URL).get(s.spa().path()).asksFor(t, "username")
-			}
-		}); len(got) > 0 || rows() != before {
-			t.Errorf("200 visitors cost %d statements: %.100q", len(got), got)
+		if got := seen.during(func() { s.receiveVisitors(handler, *visitors) }); len(got) > 0 || rows() != before {
+			t.Errorf("%d visitors cost %d statements and %s rows, was %s: %.100q", *visitors, len(got), rows(), before, got)
 		}
 
 		page := b.submit(b.get(a.path("acr_values", "urn:latchkey:acr:pwd")), "username", "jane")
@@ -87,11 +89,16 @@ func TestStatements(t *testing.T) {
 	})
 }
 
-// newVisitor returns a browser without cookies at another server.
-func (s *site) newVisitor(at string) *browser {
-	b := s.newBrowser()
-	b.server = &kit.Server{T: s.t, URL: at}
-	return b
+// receiveVisitors sends authorization requests of n browsers without cookies to a server,
+// without a connection, and expects the page that asks for the name.
+func (s *site) receiveVisitors(handler http.Handler, n int) {
+	s.t.Helper()
+	for range n {
+		r := httptest.NewRequestWithContext(s.t.Context(), http.MethodGet, s.spa().path(), nil)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		shown{w.Code, w.Header(), w.Body.String()}.asksFor(s.t, "username")
+	}
 }
 
 func (b *browser) redeem(a *attempt, code string) kit.Response {

@@ -29,6 +29,8 @@ ApiClients:
   - {<<: *any, ID: codes, AppName: Codes alone, AllowedCredentials: [otp]}
   - {<<: *any, ID: words, AppName: Passwords alone, AllowedCredentials: [password]}
   - {<<: *any, ID: safe, AppName: With a secret, ClientSecret: shop-secret-shop-secret-shop-secret, GrantTypes: [client_credentials, password]}
+  - {ID: page, AppName: At the pages, Active: true, AccessTokenDuration: 60, AllowAnyBuyer: true, AllowedCredentials: [otp, password],
+     GrantTypes: [authorization_code], RedirectUris: ["https://app.example/callback"]}
 MessageSenders:
   - {ID: sink, Name: Sink, MessageTypes: [OneTimePassword, ForgottenPassword], URL: "SINK/{messagetype}", SharedKey: key-of-the-message-sender, AllowAllBuyers: true}
 `
@@ -67,6 +69,7 @@ func TestUsersCannotBeToldApart(t *testing.T) { //nolint:paralleltest // see abo
 				{"passwords", c.passwords},
 				{"empty password", c.emptyPasswords},
 				{"clients", c.clients},
+				{"pages", c.pages},
 			} {
 				t.Run(group.name, group.run)
 			}
