@@ -12,6 +12,7 @@ type screen struct {
 	operation string // ID of the operation of /v1 without which the screen is not for the caller
 	nav       string // name of its text in the navigation; empty: it is not there
 	under     string // path of the screen of the navigation that it belongs to; empty: the path shows it
+	own       bool   // the navigation shows it to users of a company only
 	posts     bool   // it takes forms
 	serve     func(*call) error
 }
@@ -21,6 +22,9 @@ type screen struct {
 func (c *Console) allScreens() []screen {
 	return slices.Concat(
 		c.clientScreens(),
+		c.userScreens(),
+		c.sessionSearch(),
+		c.keyScreens(),
 	)
 }
 
@@ -68,7 +72,8 @@ type navItem struct {
 func (c *Console) navigation(caller Caller, path string) []navItem {
 	var items []navItem
 	for _, s := range c.screens {
-		if s.nav != "" && caller.Permits(s.operation) {
+		ofCompany := caller.BuyerID != "" || caller.SupplierID != ""
+		if s.nav != "" && caller.Permits(s.operation) && (!s.own || ofCompany) {
 			items = append(items, navItem{Text: s.nav, URL: c.url(s.path), Current: isBelow(path, s.path)})
 		}
 	}
