@@ -63,7 +63,7 @@ func (c *Console) do(request *http.Request) *recorder {
 // request returns a request to /v1 with the access token of the administrator. path has no
 // query; body is nil or becomes JSON.
 func (x *call) request(method, path string, body any) (*http.Request, error) {
-	var content io.Reader
+	var content io.Reader = http.NoBody // a handler reads the body, also if there is none
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {

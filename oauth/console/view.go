@@ -137,6 +137,10 @@ func (v view) Int(n *int) int {
 	return *n
 }
 
+// True reports whether an optional boolean of /v1 is true: "if" takes every pointer for
+// true.
+func (v view) True(b *bool) bool { return b != nil && *b }
+
 // Duration returns minutes in the largest unit that they are a multiple of.
 func (v view) Duration(minutes int) (string, error) {
 	n, unit := minutes, "Minutes"

@@ -180,7 +180,7 @@ func (p page) form() (action string, values url.Values) {
 				values.Add(name, attribute(n, "value"))
 			}
 		case "textarea":
-			values.Add(name, strings.TrimPrefix(content(n), "\n"))
+			values.Add(name, strings.TrimSpace(content(n)))
 		case "select":
 			for _, o := range find(n, func(o *html.Node) bool { return o.Data == "option" && has(o, "selected") }) {
 				values.Add(name, attribute(o, "value"))
@@ -270,7 +270,9 @@ func content(n *html.Node) string {
 	var text strings.Builder
 	for child := range n.Descendants() {
 		if child.Type == html.TextNode {
-			text.WriteString(child.Data + " ")
+			text.WriteString(child.Data)
+		} else {
+			text.WriteString(" ") // between a label and a value
 		}
 	}
 	return text.String()
