@@ -17,9 +17,9 @@ import (
 	"latchkey/storage"
 )
 
-// ElasticPathDocument contains the clients of storefronts. "front" and "till" may do
-// everything that a storefront does, "capped" has maximum roles, "bare" has no grant for
-// accounts, and "otponly" takes codes only. There are no users.
+// ElasticPathDocument contains the clients of storefronts. "front" and "till" may do everything
+// that a storefront does. "capped" has maximum roles, "bare" has no grant for accounts, and
+// "otponly" accepts only codes. There are no users.
 const ElasticPathDocument = `
 authentication_realms:
   - id: default
@@ -137,7 +137,7 @@ func MustJSON(t testing.TB, what string, status int, a Response) (p JSON) {
 		return p
 	}
 	if err := json.Unmarshal([]byte(a.Body), &p.Value); err != nil {
-		t.Fatalf("%s: %v: got %s", what, err, a.Body)
+		t.Fatalf("%s: got %v for %s", what, err, a.Body)
 	}
 	return p
 }
@@ -260,7 +260,7 @@ func (m *ElasticPath) DeliveredCode(p Shopper, purpose string) string {
 	}
 	e := m.Receiver.Next(m.T)
 	if e.Payload.Login.Username != p.Username || e.Payload.Purpose != purpose {
-		m.T.Fatalf("got an event for %q, want none: %s", e.Payload.Login.Username, e.Body)
+		m.T.Fatalf("got an event for %q: %s", e.Payload.Login.Username, e.Body)
 	}
 	return e.Payload.Code
 }
@@ -339,7 +339,7 @@ func MustRefuseV2(t testing.TB, what string, a Response, status int, detail stri
 		}
 	}
 	if detail != "*" && body.Errors[0].Detail != detail {
-		t.Errorf("%s: detail %q, want %q", what, body.Errors[0].Detail, detail)
+		t.Errorf("%s: got the detail %q, want %q", what, body.Errors[0].Detail, detail)
 	}
 }
 
@@ -349,7 +349,7 @@ func DecodeJWT(t testing.TB, token string) (header, claims map[string]any) {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		t.Fatalf("%q is no JWT", token)
+		t.Fatalf("got %q, want a JWT", token)
 	}
 	for i, into := range []*map[string]any{&header, &claims} {
 		text, err := base64.RawURLEncoding.DecodeString(parts[i])

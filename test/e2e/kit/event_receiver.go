@@ -47,7 +47,7 @@ func NewEventReceiver(t testing.TB, key string) *EventReceiver {
 		h := request.Header
 		if err != nil || request.Method != http.MethodPost || !strings.HasPrefix(h.Get("Content-Type"), "application/json") ||
 			h.Get("X-MOLTIN-SECRET-KEY") != key || h.Get("X-MOLTIN-INTEGRATION-TRIGGER") != e.TriggeredBy || e.TriggeredBy == "" {
-			t.Errorf("event by %s with header %v (%v): %s", request.Method, h, err, body)
+			t.Errorf("got an event by %s with the header %v (%v): %s", request.Method, h, err, body)
 		}
 		rw.WriteHeader(r.take(e))
 	}))
@@ -69,7 +69,7 @@ func (r *EventReceiver) take(e Event) (status int) {
 	return http.StatusOK
 }
 
-// SetFailing makes the receiver answer 502, or not any more.
+// SetFailing makes the receiver answer 502, or answer normally again.
 func (r *EventReceiver) SetFailing(fail bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,7 +92,7 @@ func (r *EventReceiver) Next(t testing.TB) Event {
 	case e := <-r.Events:
 		return e
 	case <-time.After(30 * time.Second):
-		t.Fatal("no event came")
+		t.Fatal("got no event in 30s")
 		return Event{}
 	}
 }

@@ -122,7 +122,7 @@ type Fixture struct {
 	hasOneServerClients bool // oneServerDocument was applied
 
 	mu     sync.Mutex
-	issuer string // of the first server: the servers of one database have one issuer
+	issuer string // issuer of the first server; the servers of a database must have the same issuer
 }
 
 // NewFixture fills an empty database. EachDatabase is faster.
@@ -158,8 +158,8 @@ func (c *Clock) Now() time.Time {
 	return now.Add(time.Duration(c.Ahead.Load()))
 }
 
-// Stop stops the clock: from now on only Advance moves it. So a limit that refills with
-// time admits the same number on a slow machine, and no second attempt becomes due.
+// Stop stops the clock. From then on only Advance changes it. So a limit that refills with time
+// allows the same number on a slow machine, and no second attempt becomes due.
 func (c *Clock) Stop() {
 	now := time.Now()
 	c.stopped.Store(&now)
@@ -177,7 +177,7 @@ func (w *Fixture) Config(changes ...string) config.Config {
 		"LATCHKEY_OTP_LIMIT_RECIPIENT": "0", "LATCHKEY_OTP_LIMIT_CLIENT": "0", "LATCHKEY_OTP_LIMIT_ADDRESS": "0",
 		"LATCHKEY_CLIENT_SECRET_LIMIT": "0",
 		"LATCHKEY_SIGN_UP_LIMIT":       "0",
-		"LATCHKEY_GUESS_CEILING":       "2e-4", // for codes of six digits
+		"LATCHKEY_GUESS_CEILING":       "2e-4", // some codes have six digits
 		"LATCHKEY_SHUTDOWN_DELAY":      "0s",
 		"LATCHKEY_LISTEN":              listen, "LATCHKEY_OPS_LISTEN": ops,
 	}
@@ -196,15 +196,15 @@ func (w *Fixture) Config(changes ...string) config.Config {
 	return cfg
 }
 
-// FreeAddresses returns two addresses with free ports. The ports are below those that
-// Linux gives to outgoing connections and to listeners of any port. So nobody takes them
+// FreeAddresses returns two addresses with free ports. The ports are below those that Linux
+// gives to outgoing connections and to listeners of any port. So no other program uses them
 // before the server listens.
 func FreeAddresses(t testing.TB) (one, other string) {
 	t.Helper()
 	const first, last = 10_000, 32_767
 	var addresses []string
 	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", first+mathrand.IntN(last-first+1)) //nolint:gosec // no secret
+		address := fmt.Sprintf("127.0.0.1:%d", first+mathrand.IntN(last-first+1)) //nolint:gosec // not a secret
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			continue
@@ -214,12 +214,12 @@ func FreeAddresses(t testing.TB) (one, other string) {
 			return addresses[0], addresses[1]
 		}
 	}
-	t.Fatal("no port is free")
+	t.Fatal("got no free port")
 	return "", ""
 }
 
-// ServerConfig returns what a server of the fixture in this process is assembled from.
-// The server logs to the fixture's log.
+// ServerConfig returns the configuration of a server of the fixture in this process. The server
+// logs to the fixture's log.
 func (w *Fixture) ServerConfig(c *Clock, settings config.Config) server.Config {
 	return server.Config{
 		Settings: settings, Version: "test", Log: &w.Log, Now: c.Now, Rand: rand.Reader, Console: &w.Log,
@@ -251,7 +251,7 @@ func (w *Fixture) WithApp(do func(ctx context.Context, a *server.App) error) {
 	w.T.Helper()
 	ctx := w.T.Context()
 	cfg := w.ServerConfig(&w.Clock, w.Config())
-	cfg.Log = nil // the log contains the servers' lines only
+	cfg.Log = nil // the log contains only the lines of servers
 	a, err := OpenApp(ctx, cfg)
 	if err == nil {
 		err = errors.Join(do(ctx, a), a.Close())
@@ -311,14 +311,14 @@ func (w *Fixture) ServeAt(c *Clock, settings ...string) *Server {
 	done := make(chan error, 1)
 	go func() {
 		done <- server.Run(ctx, w.ServerConfig(c, cfg))
-		close(done) // both AwaitReady and end may receive
+		close(done) // both AwaitReady and the cleanup may receive
 	}()
 	var once sync.Once
 	end := func() {
 		once.Do(func() {
 			stop()
 			if err := <-done; err != nil {
-				w.T.Errorf("server ended with %v", err)
+				w.T.Errorf("the server: got %v at its end, want no error", err)
 			}
 		})
 	}
@@ -357,7 +357,7 @@ func (n *Server) AwaitReady(ended <-chan error) {
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
 		select {
 		case err := <-ended:
-			n.T.Fatalf("server did not start: %v", err)
+			n.T.Fatalf("the server did not start: %v", err)
 		case <-time.After(10 * time.Millisecond):
 		}
 		if response, err := http.Get(n.OpsURL + "/readyz"); err == nil {
@@ -499,14 +499,14 @@ type Message struct {
 type Inbox struct {
 	URL      string
 	Messages chan Message
-	Status   atomic.Int64         // the status it answers with
-	Hold     atomic.Pointer[Hold] // holds requests back; nil: none
+	Status   atomic.Int64         // status of the answers
+	Hold     atomic.Pointer[Hold] // delays requests, unless nil
 }
 
-// Hold keeps requests to an Inbox waiting.
+// Hold makes requests to an Inbox wait.
 type Hold struct {
-	Arrived chan struct{} // gets a value for each request that waits
-	Release chan struct{} // closed: those requests go on
+	Arrived chan struct{} // gets a value for each waiting request
+	Release chan struct{} // closing it lets the requests continue
 }
 
 // NewInbox starts an inbox, which answers 200.
@@ -523,7 +523,7 @@ func NewInbox(t testing.TB) *Inbox {
 			err = json.Unmarshal(body, &m)
 		}
 		if want := base64.StdEncoding.EncodeToString(mac.Sum(nil)); err != nil || r.Header.Get("X-Oc-Hash") != want {
-			t.Errorf("message with hash %q, want %q (%v): %s", r.Header.Get("X-Oc-Hash"), want, err, body)
+			t.Errorf("got a message with hash %q, want %q (%v): %s", r.Header.Get("X-Oc-Hash"), want, err, body)
 		}
 		if hold := b.Hold.Load(); hold != nil {
 			hold.Arrived <- struct{}{}
@@ -547,12 +547,12 @@ func (b *Inbox) Next(t testing.TB) Message {
 	case m := <-b.Messages:
 		return m
 	case <-time.After(30 * time.Second):
-		t.Fatal("no message came")
+		t.Fatal("got no message in 30s")
 		return Message{}
 	}
 }
 
-// Buffer is a bytes.Buffer for many goroutines.
+// Buffer is a bytes.Buffer for several goroutines.
 type Buffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer

@@ -36,5 +36,5 @@ func StartProcess(tb testing.TB, cmd *exec.Cmd, address, url string) *MeasuredPr
 
 func (p *MeasuredProcess) end() {
 	_ = p.Cmd.Process.Kill()
-	_ = p.Cmd.Wait() // its error is that it was killed
+	_ = p.Cmd.Wait() // the error says that it was killed
 }

@@ -19,7 +19,7 @@ import (
 	"latchkey/storage"
 )
 
-// The literal bodies of refusals that reveal nothing.
+// These are the literal bodies of refusals that reveal nothing.
 const (
 	WrongCredentialsBody = `{"error":"invalid_grant","error_description":"Invalid username or password.",` +
 		`"Errors":[{"ErrorCode":"Auth.InvalidUsernameOrPassword","Message":"Invalid username or password.","Data":null}]}`
@@ -30,8 +30,8 @@ const (
 	InactiveBody = `{"active":false}`
 )
 
-// oneServerDocument contains further clients: with codes only, with an idle limit, with
-// minimum roles, and with codes of six digits.
+// oneServerDocument contains further clients: one that accepts only codes, one with an idle
+// limit, one with minimum roles, and one with codes of six digits.
 const oneServerDocument = `
 authentication_realms:
   - id: default
@@ -87,7 +87,7 @@ func NewOneServer(w *Fixture, settings ...string) *OneServer {
 func (a *OneServer) StartServerAt(c *Clock, settings ...string) *Server {
 	a.T.Helper()
 	n := a.ServeAt(c, append(settings, "LATCHKEY_ISSUER=http://latchkey.test")...)
-	a.T.Cleanup(HTTPClient.CloseIdleConnections) // or the server would wait a second for them
+	a.T.Cleanup(HTTPClient.CloseIdleConnections) // otherwise the server would wait a second for them
 	return n
 }
 
@@ -119,8 +119,8 @@ var PasswordHash = sync.OnceValues(func() (string, error) {
 	return h.Hash(context.Background(), Password)
 })
 
-// AddUsers creates users of buyer "acme" who sign in with Password or with codes. Their
-// mail addresses are NAME@people.example.
+// AddUsers creates users of buyer "acme" who sign in with Password or with codes. Their email
+// addresses are NAME@people.example.
 func (a *OneServer) AddUsers(names ...string) {
 	a.T.Helper()
 	a.AddUsersTo("acme", func(user Object) {
@@ -185,8 +185,8 @@ func (a *OneServer) StoreCode(name, code string, change func(*storage.Code)) {
 	a.Must(err)
 }
 
-// tryToStoreCode resolves a request that has expired already, so that no worker resolves
-// it. A worker may end it first: then the error is storage.ErrStale.
+// tryToStoreCode resolves a request that has already expired, so that no worker resolves it. A
+// worker may end it first. Then the error is storage.ErrStale.
 func (a *OneServer) tryToStoreCode(name, code string, change func(*storage.Code)) error {
 	a.T.Helper()
 	ctx, now := context.WithoutCancel(a.T.Context()), a.Clock.Now().UTC()
@@ -218,9 +218,9 @@ func (a *OneServer) Must(err error) {
 	}
 }
 
-// RequestCode requests a code through a client, waits until it is in the inbox, and
-// returns it. It skips second copies of earlier messages: a server whose clock is ahead
-// takes a message over too early.
+// RequestCode requests a code through a client, waits until it is in the inbox, and returns it.
+// It skips second copies of earlier messages. A server whose clock is ahead can take a message
+// over too early and send such a copy.
 func (a *OneServer) RequestCode(n *Server, clientID, name string) string {
 	a.T.Helper()
 	if got := n.RequestCodeThrough(clientID, name, ""); got.Status != http.StatusNoContent {
@@ -232,13 +232,13 @@ func (a *OneServer) RequestCode(n *Server, clientID, name string) string {
 	}
 	a.seen[m.Header.Get("Idempotency-Key")] = true
 	if m.EventBody.Username != name || m.EventBody.ClientID != clientID {
-		a.T.Fatalf("a message for %q of client %q came, want %q of %q", m.EventBody.Username, m.EventBody.ClientID, name, clientID)
+		a.T.Fatalf("got a message for %q of client %q, want %q of %q", m.EventBody.Username, m.EventBody.ClientID, name, clientID)
 	}
 	return m.EventBody.OneTimePassword
 }
 
-// AwaitMessages waits until all requests for codes and all messages have ended. It
-// returns the messages that arrived since.
+// AwaitMessages waits until all requests for codes and all messages have ended. It returns the
+// messages that have arrived since the last call.
 func (a *OneServer) AwaitMessages() []Message {
 	a.T.Helper()
 	Eventually(a.T, "all messages have ended", func() bool {
@@ -256,7 +256,7 @@ func (a *OneServer) AwaitMessages() []Message {
 	}
 }
 
-// Run runs a command of the program on the database, and returns what it printed.
+// Run runs a command of the program on the database, and returns its output.
 func (a *OneServer) Run(args ...string) string {
 	a.T.Helper()
 	return a.Command(a.T, args...)
@@ -344,7 +344,7 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(40 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("got a timeout while waiting until %s", what)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -387,7 +387,7 @@ func ClaimsOf(t testing.TB, token string) (claims struct {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		t.Fatalf("%q is no JWT", token)
+		t.Fatalf("got %q, want a JWT", token)
 	}
 	text, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err == nil {
@@ -409,7 +409,7 @@ func (a *OneServer) LockOut(n *Server, name string) {
 		MustRefuse(a.T, "wrong guess", n.SignInThrough("kiosk", name, WrongCode), WrongCredentialsBody)
 	}
 	if l := a.Login(name); !l.Lockout.Locked(a.Clock.Now()) {
-		a.T.Fatalf("ten failures did not lock: %+v", l.Lockout)
+		a.T.Fatalf("after ten failures: got %+v, want a lock", l.Lockout)
 	}
 }
 

@@ -27,9 +27,9 @@ func UnlistedPatterns() []string {
 	return append(console.Patterns(), []string{
 		"/v1/", "/v2/", // answers for unknown paths
 		"GET /openapi.json",
-		// Pages for people.
+		// These are pages for people.
 		"GET /oauth/authorize", "POST /oauth/authorize", "GET /oauth/signin", "POST /oauth/signin", "POST /oauth/signin/logout", "GET /oauth/end_session", "POST /oauth/end_session", "GET /oauth/signin/assets/{name}",
-		// Other spellings of documented paths.
+		// These are other spellings of documented paths.
 		"DELETE /v1/buyers/{buyerID}/apiclients/assignments/{apiClientID}", "DELETE /v1/suppliers/{supplierID}/apiclients/assignments/{apiClientID}",
 	}...)
 }
@@ -40,10 +40,10 @@ type documentChecker struct {
 	t    testing.TB
 	next http.RoundTripper
 	doc  *openapi3.T
-	mux  *http.ServeMux // the document's paths as patterns, and the unlisted ones
+	mux  *http.ServeMux // the paths of the document as patterns, and the unlisted patterns
 
 	mu   sync.Mutex
-	seen map[string]bool // schemas and shapes of bodies that were compared
+	seen map[string]bool // schemas and shapes of compared bodies
 }
 
 // CheckDocument compares all further requests and responses with the OpenAPI document.
@@ -79,7 +79,7 @@ func (m *OrderCloud) OpenAPIDocument(t *testing.T) *openapi3.T {
 }
 
 // closed forbids members in each object of a document that the document does not name.
-// Otherwise undocumented members would pass. It sets a keyword of JSON Schema 2020-12,
+// Otherwise undocumented members would be accepted. It sets a keyword of JSON Schema 2020-12,
 // without which the library reads a schema with references as OpenAPI 3.0.
 func closed(t *testing.T, document string) string {
 	t.Helper()
@@ -127,7 +127,7 @@ func (w *documentChecker) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	_, pattern := w.mux.Handler(r)
 	if strings.HasSuffix(pattern, "/") && response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusMethodNotAllowed {
-		w.t.Errorf("%s %s is not in the document and answers %d", r.Method, r.URL.Path, response.StatusCode)
+		w.t.Errorf("%s %s: got %d, but the operation is not in the document", r.Method, r.URL.Path, response.StatusCode)
 	}
 	if pattern == "" || slices.Contains(UnlistedPatterns(), pattern) {
 		return response, nil
@@ -210,7 +210,7 @@ func (w *documentChecker) check(r *http.Request, response *http.Response, patter
 	route, parameters := w.route(r, pattern)
 	documented := route.Operation.Responses.Status(response.StatusCode)
 	if documented == nil {
-		w.t.Errorf("%s %s answers %d, of which the document does not tell: %s", r.Method, r.URL.Path, response.StatusCode, got)
+		w.t.Errorf("%s %s: got %d, which the document does not contain: %s", r.Method, r.URL.Path, response.StatusCode, got)
 		return
 	}
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
@@ -220,7 +220,7 @@ func (w *documentChecker) check(r *http.Request, response *http.Response, patter
 		got, _, _ = bytes.Cut(got, []byte("\n")) // each line is a document
 	}
 	if (media == nil) != (len(got) == 0) {
-		w.t.Errorf("%s %s: the answer %d has a body against the document: %q", r.Method, r.URL.Path, response.StatusCode, got)
+		w.t.Errorf("%s %s: got %d with a body that differs from the document: %q", r.Method, r.URL.Path, response.StatusCode, got)
 	}
 	again := r.Clone(context.WithoutCancel(r.Context()))
 	again.Body = io.NopCloser(bytes.NewReader(sent))
@@ -232,7 +232,7 @@ func (w *documentChecker) check(r *http.Request, response *http.Response, patter
 	}
 	if response.StatusCode < http.StatusBadRequest && w.isNew(route.Operation.OperationID, sent) {
 		if err := openapi3filter.ValidateRequest(again.Context(), input); err != nil {
-			w.t.Errorf("%s %s was taken, and is not as in the document: %v: %s", r.Method, r.URL.Path, err, sent)
+			w.t.Errorf("%s %s was accepted, but differs from the document: %v: %s", r.Method, r.URL.Path, err, sent)
 		}
 	}
 	if media == nil || !w.isNew(response.Header.Get("Content-Type")+schemaOf(media, pattern+response.Status), got) {
@@ -244,7 +244,7 @@ func (w *documentChecker) check(r *http.Request, response *http.Response, patter
 		Body: io.NopCloser(bytes.NewReader(got)), Options: input.Options,
 	}
 	if err := openapi3filter.ValidateResponse(again.Context(), answered); err != nil {
-		w.t.Errorf("%s %s: the answer %d is not as in the document: %v: %s", r.Method, r.URL.Path, response.StatusCode, err, got)
+		w.t.Errorf("%s %s: got %d with an answer that differs from the document: %v: %s", r.Method, r.URL.Path, response.StatusCode, err, got)
 	}
 }
 

@@ -52,9 +52,9 @@ func InvalidBody(path, problem string) string {
 // MailPassword is the password at the SMTP server.
 const MailPassword = "password-at-the-mail-server"
 
-// OrderCloud is a database that tests fill through the API, and two servers with one
-// issuer. "latchkey client create" has created the first administrator, Operator;
-// AdminToken is its token.
+// OrderCloud is a database that tests fill through the API, and two servers with one issuer.
+// "latchkey client create" has created the first administrator, Operator. AdminToken is the
+// administrator's token.
 type OrderCloud struct {
 	*Fixture
 	First, Second *Server
@@ -71,7 +71,7 @@ func EachOrderCloud(t *testing.T, settings []string, test func(t *testing.T, m *
 	})
 }
 
-// orderCloudDatabase contains the client of the first administrator only.
+// orderCloudDatabase contains only the client of the first administrator.
 var orderCloudDatabase = &prepared[Client]{fill: (*Fixture).createOperator}
 
 // NewOrderCloud fills an empty database and starts two servers with the settings.
@@ -95,7 +95,7 @@ func newOrderCloud(t *testing.T, databaseURL string, operator Client, settings .
 		SenderInbox: NewSenderInbox(t), HTTPClient: HTTPClient, Operator: operator,
 	}
 	m.First, m.Second = m.Serve(append(settings, SharedIssuer)...), m.Serve(append(settings, SharedIssuer)...)
-	t.Cleanup(HTTPClient.CloseIdleConnections) // or the servers would wait a second for them
+	t.Cleanup(HTTPClient.CloseIdleConnections) // otherwise the servers would wait a second for them
 	m.AdminToken = m.First.ClientCredentials(m.Operator.ID, m.Operator.Secret).AccessToken(t)
 	return m
 }
@@ -171,12 +171,12 @@ func (m *OrderCloud) Refresh(n *Server, clientID, token string) Response {
 	return m.SendForm(n, "/oauth/token", "grant_type", "refresh_token", "client_id", clientID, "refresh_token", token)
 }
 
-// OnBothServers fails the test unless a change by the first server is seen there at once,
-// and by the second server soon.
+// OnBothServers fails the test unless the condition is true at once on the first server, which
+// made the change, and soon on the second server.
 func (m *OrderCloud) OnBothServers(t *testing.T, what string, holds func(n *Server) bool) {
 	t.Helper()
 	if !holds(m.First) {
-		t.Errorf("not so at once: %s", what)
+		t.Errorf("not true at once on the first server: %s", what)
 	}
 	Eventually(t, what, func() bool { return holds(m.Second) })
 }
@@ -197,7 +197,7 @@ func (a Response) Members(t *testing.T, without ...string) map[string]any {
 	o := a.JSON(t)
 	for _, name := range without {
 		if _, ok := o[name]; !ok {
-			t.Errorf("no member %s in %s", name, a.Body)
+			t.Errorf("got no member %s in %s", name, a.Body)
 		}
 		delete(o, name)
 	}
@@ -210,7 +210,7 @@ func (a Response) MustEqualJSON(t *testing.T, want string, without ...string) {
 	t.Helper()
 	var o map[string]any
 	if err := json.Unmarshal([]byte(want), &o); err != nil {
-		t.Fatalf("%v: %s", err, want)
+		t.Fatalf("decode %[2]s: %[1]v", err, want)
 	}
 	if diff := cmp.Diff(o, a.Members(t, without...)); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
@@ -276,7 +276,7 @@ type SenderMessage struct {
 	}
 }
 
-// SenderInbox is the webhook of all message senders. Unlike Inbox it takes any shared key.
+// SenderInbox is the webhook of all message senders. Unlike Inbox it accepts any shared key.
 type SenderInbox struct {
 	URL      string
 	messages chan SenderMessage
@@ -317,24 +317,24 @@ func (b *SenderInbox) Next(t *testing.T, messageType, key string) SenderMessage 
 		}
 		return l
 	case <-time.After(30 * time.Second):
-		t.Fatal("no message came")
+		t.Fatal("got no message in 30s")
 		return SenderMessage{}
 	}
 }
 
-// RequestMessage sends a request for a message, which must be accepted, and waits until
-// everything about it has ended. It returns the steps of its timeline after the first.
+// RequestMessage sends a request for a message, which must be accepted. It waits until the
+// request and its messages have ended, and returns the steps of the timeline after the first.
 func (m *OrderCloud) RequestMessage(t *testing.T, path string, body any) (steps []string) {
 	t.Helper()
 	got := m.DoAs(t, "", http.StatusNoContent, http.MethodPost, path, body)
 	if got.Body != "" {
-		t.Errorf("%s: body %s", path, got.Body)
+		t.Errorf("%s: got the body %s, want none", path, got.Body)
 	}
 	return m.AwaitSteps(t, "TraceID", got.Header.Get("X-Request-Id"))
 }
 
-// AwaitSteps waits until the request whose field has the value has ended. It returns the
-// steps of its timeline after the first.
+// AwaitSteps waits until the request whose field has the value has ended. It returns the steps
+// of its timeline after the first.
 func (m *OrderCloud) AwaitSteps(t *testing.T, field, value string) (steps []string) {
 	t.Helper()
 	var found struct {
@@ -403,7 +403,7 @@ func MustReachNobody(t *testing.T, what string, steps []string) {
 func MustBeDelivered(t *testing.T, what string, steps []string) {
 	t.Helper()
 	if slices.Contains(steps, "nobody_served") || !slices.Contains(steps, "accepted") {
-		t.Errorf("%s: steps %v, want a delivery", what, steps)
+		t.Errorf("%s: got the steps %v, want a delivery", what, steps)
 	}
 }
 

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// Outage is a OneServer prepared for an outage of its database. Its logins have nine
-// failures, one less than the limit. One has a code, one a session. Each login is for
-// requests of one kind, since requests of one login wait for each other.
+// Outage is a OneServer that is prepared for an outage of its database. Its logins have nine
+// failures, one less than the limit. One login has a code, one a session. Each login is for
+// requests of one kind, because requests of one login wait for each other.
 type Outage struct {
 	*OneServer
 	Code              string
@@ -57,9 +57,9 @@ func (b *Outage) TurnReadOnly(t *testing.T, name, state string) {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
-	b.DB.SetMaxIdleConns(0) // those that the statement has ended
+	b.DB.SetMaxIdleConns(0) // drop the connections that the statement has ended
 	b.DB.SetMaxIdleConns(2)
 	if err := conn.Raw(func(any) error { return sql.ErrConnDone }); err == nil {
-		t.Fatal("the connection was not given up")
+		t.Fatal("the connection was not closed")
 	}
 }

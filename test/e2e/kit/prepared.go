@@ -14,17 +14,17 @@ import (
 	"latchkey/storage/storetest/pgtest"
 )
 
-// prepared is the content of a database. A test process fills one database of each
-// engine with it, and copies that for each test. Migrating, creating keys and hashing
-// passwords anew would take longer than most tests.
+// prepared is the content of a database. A test process fills one database of each engine with
+// it, and copies that for each test. Migrating, creating keys and hashing passwords again would
+// take longer than most tests.
 type prepared[T any] struct {
-	fill     func(w *Fixture) T // T is what tests need to know of the content
+	fill     func(w *Fixture) T // T contains what tests need from the content
 	file     once[[]byte, T]
 	template once[*pgtest.Template, T]
 }
 
-// once calls a function once. It is not sync.Once, because the function fails the test
-// that called it first, and the next test must try again.
+// once calls a function once. It is not a sync.Once, because the function fails the test that
+// called it first, and then the next test must try again.
 type once[S, T any] struct {
 	mu      sync.Mutex
 	done    bool

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// Process is a server in a process of its own, on the real time. It can be killed.
+// Process is a server that runs as a process on the real time. It can be killed.
 type Process struct {
 	*Server
 	Cmd   *exec.Cmd
@@ -27,7 +27,7 @@ func (a *OneServer) StartProcess(settings ...string) *Process {
 		"LATCHKEY_DATABASE_URL": a.DatabaseURL, "LATCHKEY_MASTER_KEY": MasterKey,
 		"LATCHKEY_OUTBOUND_ALLOW": "127.0.0.0/8", "LATCHKEY_ISSUER": "http://latchkey.test",
 		"LATCHKEY_LISTEN": listen, "LATCHKEY_OPS_LISTEN": ops,
-		"LATCHKEY_GUESS_CEILING":  "2e-4", // for codes of six digits
+		"LATCHKEY_GUESS_CEILING":  "2e-4", // some codes have six digits
 		"LATCHKEY_SHUTDOWN_DELAY": "0s",
 	}
 	for _, setting := range settings {
@@ -53,9 +53,9 @@ func (a *OneServer) StartProcess(settings ...string) *Process {
 	}()
 	t := a.T
 	p.Stop = sync.OnceFunc(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		_ = cmd.Process.Signal(syscall.SIGTERM) // the process may have ended
 		if err := <-p.ended; err != nil {
-			t.Errorf("the server ended with %v:\n%s", err, a.Log.String())
+			t.Errorf("the server: got %v at its end, want no error:\n%s", err, a.Log.String())
 		}
 	})
 	t.Cleanup(func() { p.Stop() })
@@ -63,7 +63,7 @@ func (a *OneServer) StartProcess(settings ...string) *Process {
 	return p
 }
 
-// Terminate sends SIGTERM and does not wait. Stop waits afterwards: a second signal would
+// Terminate sends SIGTERM and does not wait. Use Stop to wait afterwards. A second signal would
 // end the program at once.
 func (p *Process) Terminate() {
 	p.T.Helper()
@@ -72,7 +72,7 @@ func (p *Process) Terminate() {
 	}
 	p.Stop = sync.OnceFunc(func() {
 		if err := <-p.ended; err != nil {
-			p.T.Errorf("the server ended with %v", err)
+			p.T.Errorf("the server: got %v at its end, want no error", err)
 		}
 	})
 }
@@ -86,7 +86,7 @@ func (p *Process) Kill() {
 	}
 	var exit *exec.ExitError
 	if err := <-p.ended; !errors.As(err, &exit) || exit.ExitCode() != -1 {
-		p.T.Fatalf("killed, and ended with %v", err)
+		p.T.Fatalf("got %v from a killed process", err)
 	}
 }
 

@@ -20,9 +20,9 @@ import (
 	"latchkey/oauth/server"
 )
 
-// Program returns the path of the program latchkey. It is built with the race detector
-// if the tests are. Test processes share it: the first one builds it, and the others
-// find that it is up to date.
+// Program returns the path of the program latchkey. It is built with the race detector if the
+// tests are. Test processes share it. The first one builds it, and the others find that it is
+// up to date.
 func Program(t testing.TB) string {
 	t.Helper()
 	path, err := program()
@@ -83,7 +83,8 @@ func cacheDir(root string) (string, error) {
 // programLife is how long a program is kept that no test uses.
 const programLife = 24 * time.Hour
 
-// removeUnused removes the programs of other checkouts, which may be gone, from the cache.
+// removeUnused removes the programs of other checkouts from the cache. Those checkouts may have
+// been deleted.
 func removeUnused(cache string) error {
 	locks, err := filepath.Glob(filepath.Join(cache, "*", "lock"))
 	for _, lock := range locks {
@@ -94,8 +95,8 @@ func removeUnused(cache string) error {
 	return err
 }
 
-// lockFile waits for the lock of a file, which ends with the process at the latest. The
-// time of the file says when it was last used.
+// lockFile waits for the lock of a file, which ends with the process at the latest. The time of
+// the file is the time of its last use.
 func lockFile(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -113,7 +114,7 @@ func (w *Fixture) Environ() []string {
 	return []string{"LATCHKEY_DATABASE_URL=" + w.DatabaseURL, "LATCHKEY_MASTER_KEY=" + MasterKey}
 }
 
-// Result is how a command of the program ended.
+// Result is the result of a command of the program.
 type Result struct {
 	ExitCode       int
 	Stdout, Stderr string
@@ -140,8 +141,8 @@ func BaseEnviron() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir(), "GORACE=halt_on_error=1 atexit_sleep_ms=0"}
 }
 
-// Command runs the program on the fixture's database, and returns what it printed. It
-// fails the test unless the exit code is 0.
+// Command runs the program on the fixture's database, and returns its output. It fails the test
+// unless the exit code is 0.
 func (w *Fixture) Command(t testing.TB, args ...string) string {
 	t.Helper()
 	r := TryCommand(t, w.Environ(), args...)

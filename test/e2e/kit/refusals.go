@@ -102,7 +102,7 @@ func (a Response) MustNotLeak(t *testing.T) {
 func (a Response) AccessToken(t *testing.T) string {
 	t.Helper()
 	if a.Status != http.StatusOK || a.Field("access_token") == "" {
-		t.Fatalf("no token: got %d %s, want 200", a.Status, a.Body)
+		t.Fatalf("got %d %s, want a token", a.Status, a.Body)
 	}
 	return a.Field("access_token")
 }
@@ -118,10 +118,10 @@ func (a Response) MustEqual(t *testing.T, b Response) {
 		return h
 	}
 	if a.Status != b.Status || a.Body != b.Body {
-		t.Errorf("answers differ: %d %s and %d %s", a.Status, a.Body, b.Status, b.Body)
+		t.Errorf("got different answers: %d %s and %d %s", a.Status, a.Body, b.Status, b.Body)
 	}
 	if diff := cmp.Diff(plain(a.Header), plain(b.Header)); diff != "" {
-		t.Errorf("headers differ:\n%s", diff)
+		t.Errorf("got different headers (-first +second):\n%s", diff)
 	}
 }
 

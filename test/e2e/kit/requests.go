@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// ClientCredentials requests a token by client credentials.
+// ClientCredentials requests a token with client credentials.
 func (n *Server) ClientCredentials(id, secret string, more ...string) Response {
 	return n.Form("/oauth/token", append([]string{"grant_type", "client_credentials", "client_id", id, "client_secret", secret}, more...)...)
 }
@@ -19,10 +19,10 @@ func MustRefuseCode(t *testing.T, a Response, code, message string) {
 	t.Helper()
 	want := map[string]any{"Errors": []any{map[string]any{"ErrorCode": code, "Message": message, "Data": nil}}}
 	if diff := cmp.Diff(want, a.JSON(t)); a.Status != http.StatusBadRequest || diff != "" {
-		t.Errorf("status %d, want 400; body (-want +got):\n%s", a.Status, diff)
+		t.Errorf("got status %d, want 400; body (-want +got):\n%s", a.Status, diff)
 	}
 	if got := a.Header.Get("Cache-Control"); got != "no-store" {
-		t.Errorf("Cache-Control %q, want no-store", got)
+		t.Errorf("got Cache-Control %q, want no-store", got)
 	}
 }
 
@@ -44,7 +44,7 @@ func (n *Server) RequestRenewal(username string) Response {
 		fmt.Sprintf(`{"ClientID":"shop","Username":%q,"URL":"https://shop.example/renew"}`, username))
 }
 
-// RenewPassword sets a password by a verification code.
+// RenewPassword sets a password with a verification code.
 func (n *Server) RenewPassword(code, username, password string) Response {
 	return n.Do(http.MethodPut, "/v1/password/reset/"+code, "application/json",
 		fmt.Sprintf(`{"ClientID":"shop","Username":%q,"Password":%q}`, username, password))

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// VisibleBody returns the status, headers and body of a response, without what always
-// differs.
+// VisibleBody returns the status, the headers and the body of a response, without the parts
+// that always differ.
 func VisibleBody(a Response) string {
 	header := maps.Clone(a.Header)
 	header.Del("Date")
@@ -35,7 +35,7 @@ func SearchFor(t *testing.T, place string, content []byte, what, secret string) 
 	t.Helper()
 	text := string(content)
 	if secret == "" {
-		t.Fatalf("there is no %s", what)
+		t.Fatalf("got no %s", what)
 	}
 	disguises := []string{
 		secret, url.QueryEscape(secret), hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))),
@@ -51,13 +51,13 @@ func SearchFor(t *testing.T, place string, content []byte, what, secret string) 
 	}
 	for _, disguise := range disguises {
 		if strings.Contains(text, disguise) {
-			t.Errorf("%s holds the %s (as %q)", place, what, disguise)
+			t.Errorf("%s contains the %s (as %q)", place, what, disguise)
 		}
 	}
 }
 
-// StoredBytes returns everything that the database keeps: the files of SQLite, or the
-// columns of PostgreSQL.
+// StoredBytes returns all bytes of the database: the files of SQLite, or the columns of
+// PostgreSQL.
 func (a *OneServer) StoredBytes() map[string][]byte {
 	a.T.Helper()
 	content := map[string][]byte{}
@@ -69,8 +69,8 @@ func (a *OneServer) StoredBytes() map[string][]byte {
 	names, err := filepath.Glob(path + "*")
 	a.Must(err)
 	for _, name := range names {
-		// This process must not open the file: closing it would release the locks of
-		// SQLite in this process, and another process would delete the log.
+		// This process must not open the file. Closing it would release the locks of SQLite in
+		// this process, and another process would delete the log.
 		file, err := exec.Command("cat", name).Output()
 		a.Must(err)
 		content[filepath.Base(name)] = file
@@ -105,7 +105,7 @@ func dumpOf(t testing.TB, db *sql.DB) []byte {
 		queries = append(queries, fmt.Sprintf("SELECT coalesce(string_agg(%s, ' '::bytea), '') FROM %s", value, table))
 	}
 	if err := rows.Err(); err != nil || len(queries) < 50 {
-		t.Fatalf("got %d columns, %v", len(queries), err)
+		t.Fatalf("got %d columns, error %v", len(queries), err)
 	}
 	var dump []byte
 	for _, query := range queries {
@@ -116,7 +116,7 @@ func dumpOf(t testing.TB, db *sql.DB) []byte {
 		dump = append(append(dump, content...), '\n')
 	}
 	if !strings.Contains(string(dump), "@example.com") {
-		t.Fatal("the dump does not hold what it must")
+		t.Fatal("got a dump without email addresses")
 	}
 	return dump
 }

@@ -16,12 +16,12 @@ import (
 type TokenForger struct {
 	T          *testing.T
 	Ring       *keys.Ring
-	ES256KeyID string // of the server's ES256 key
-	RS256KeyID string // of its RS256 key
+	ES256KeyID string // kid of the server's ES256 key
+	RS256KeyID string // kid of the server's RS256 key
 	made       int
-	Claims     map[string]any // of a token that is active
-	Real       string         // that token
-	Fetched    atomic.Int64   // requests to the URL in forged headers
+	Claims     map[string]any // claims of an active token
+	Real       string         // the active token
+	Fetched    atomic.Int64   // number of requests to the URL in forged headers
 }
 
 func (f *TokenForger) Key(alg string) keys.Key {
@@ -33,7 +33,7 @@ func (f *TokenForger) Key(alg string) keys.Key {
 	return key
 }
 
-// Sign signs the claims with any header. A header parameter that is nil is left out.
+// Sign signs the claims with any header. It omits a header parameter that is nil.
 func (f *TokenForger) Sign(alg jose.SignatureAlgorithm, key any, claims any, header map[string]any) string {
 	f.T.Helper()
 	options := &jose.SignerOptions{ExtraHeaders: map[jose.HeaderKey]any{"typ": "at+jwt", "kid": f.ES256KeyID}}
@@ -67,7 +67,7 @@ func (f *TokenForger) Signed(header map[string]any, changes ...any) string {
 	f.T.Helper()
 	claims := maps.Clone(f.Claims)
 	f.made++
-	claims["jti"] = fmt.Sprintf("forged %d", f.made) // so that the revocation of one does not hide why another is refused
+	claims["jti"] = fmt.Sprintf("forged %d", f.made) // otherwise the revocation of one token would cause the refusal of another
 	for i := 0; i+1 < len(changes); i += 2 {
 		name, _ := changes[i].(string)
 		claims[name] = changes[i+1]

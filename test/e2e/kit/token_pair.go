@@ -14,7 +14,7 @@ func TokenPairOf(t testing.TB, what string, got Response) TokenPair {
 	MustIssue(t, what, got)
 	p := TokenPair{got.Field("access_token"), got.Field("refresh_token")}
 	if p.Refresh == "" {
-		t.Fatalf("%s: no refresh token: got %s", what, got.Body)
+		t.Fatalf("%s: got %s, want a refresh token", what, got.Body)
 	}
 	return p
 }
@@ -26,5 +26,5 @@ func (a *OneServer) SignIn(clientID, name string) TokenPair {
 	return TokenPairOf(a.T, "sign-in", a.Server.SignInThrough(clientID, name, Password))
 }
 
-// AfterRefreshGrace is longer than a replaced token still works.
+// AfterRefreshGrace is longer than a replaced token is accepted.
 const AfterRefreshGrace = 61 * time.Second

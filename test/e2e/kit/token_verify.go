@@ -38,16 +38,16 @@ func VerifyToken(t *testing.T, token string, alg jose.SignatureAlgorithm, set jo
 	t.Helper()
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{alg})
 	if err != nil {
-		t.Fatalf("token %s: %v", token, err)
+		t.Fatalf("parse token %s: %v", token, err)
 	}
 	header := signed.Signatures[0].Protected
 	found := set.Key(header.KeyID)
 	if len(found) != 1 {
-		t.Fatalf("got %d keys of the kid %q in the set", len(found), header.KeyID)
+		t.Fatalf("got %d keys of the kid %q in the set, want 1", len(found), header.KeyID)
 	}
 	payload, err := signed.Verify(found[0])
 	if err != nil {
-		t.Fatalf("token %s: %v", token, err)
+		t.Fatalf("verify token %s: %v", token, err)
 	}
 	var claims map[string]any
 	if err := json.Unmarshal(payload, &claims); err != nil {
