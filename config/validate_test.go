@@ -27,7 +27,7 @@ func TestValidate(t *testing.T) {
 		{"open to a proxy", func(c *Config) {
 			c.Listen, c.TrustedProxies = ":8080", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		}, nil},
-		{"open as told", func(c *Config) { c.Listen, c.PlainHTTP = ":8080", true }, nil},
+		{"open with plain_http", func(c *Config) { c.Listen, c.PlainHTTP = ":8080", true }, nil},
 		{"no port", func(c *Config) { c.Listen = "localhost" }, []string{"listen"}},
 		{"port out of range", func(c *Config) { c.OpsListen = ":65536" }, []string{"ops_listen"}},
 		{"same address twice", func(c *Config) { c.OpsListen = c.Listen }, []string{"ops_listen"}},

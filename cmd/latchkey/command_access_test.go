@@ -355,7 +355,7 @@ func (s *schemaTest) withNewerSchema(t *testing.T) {
 	s.run(t, "client create --name A", url) // creates the lock file of SQLite
 	s.each(func(line string, a access) {
 		got := s.unchanged(t, line, url)
-		if told := got.code == exitFailed && got.stderr == want && got.stdout == ""; told == strings.HasPrefix(line, "migrate status") {
+		if refused := got.code == exitFailed && got.stderr == want && got.stdout == ""; refused == strings.HasPrefix(line, "migrate status") {
 			t.Errorf("latchkey %s: got %d %s %s", line, got.code, got.stdout, got.stderr)
 		}
 	}, reads, changes, creates, migrates, describes)

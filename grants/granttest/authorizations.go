@@ -16,7 +16,7 @@ import (
 	"latchkey/storage"
 )
 
-// What the client asks for an authorization code with.
+// These are parameters of the client's authorization request.
 const (
 	redirectURI = "https://app.example/callback"
 	verifier    = "a-verifier-of-at-least-forty-three-characters"
@@ -59,8 +59,8 @@ func mustRefuse(what string, err error) error {
 	return fmt.Errorf("%s: %s, want invalid_grant", what, errorText(err))
 }
 
-// checkAuthorizationOnce redeems codes on two replicas at once. The uses that come second
-// end the tokens of the first one.
+// checkAuthorizationOnce redeems codes on two replicas at the same time. The second use ends
+// the tokens of the first.
 func checkAuthorizationOnce(ctx context.Context, s statestore.States) error {
 	both, err := newReplicas(&slowStore{States: s})
 	if err != nil {
@@ -121,7 +121,8 @@ func checkWrongVerifier(ctx context.Context, s statestore.States) error {
 	return nil
 }
 
-// checkSecondUse uses a code again. Only a use with everything right ends the tokens.
+// checkSecondUse uses a code again. Only a second use in which everything is right ends the
+// tokens.
 func checkSecondUse(ctx context.Context, s statestore.States) error {
 	both, err := newReplicas(s)
 	if err != nil {
@@ -150,8 +151,8 @@ func checkSecondUse(ctx context.Context, s statestore.States) error {
 	return mustRefuse("the refresh token after the second use of its authorization code", err)
 }
 
-// checkAuthorizationTogether signs in with a one-time password while the store fails.
-// Neither that nor the authorization code may be lost.
+// checkAuthorizationTogether signs in with a one-time password while the store fails. The
+// failure must use neither the one-time password nor the authorization code.
 func checkAuthorizationTogether(ctx context.Context, s statestore.States) error {
 	far := &slowStore{States: s}
 	both, err := newReplicas(far)

@@ -19,7 +19,7 @@ func (srv *testServer) auditChain() (chain wire.AuditChain) {
 	return chain
 }
 
-// TestAuditChain verifies the chain before and after somebody changed an event.
+// TestAuditChain verifies the chain before and after a change of an event.
 func TestAuditChain(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -27,32 +27,32 @@ func TestAuditChain(t *testing.T) {
 	srv.giveProfile("audit", storage.UserParty(srv.user("ada").UID), "AuditReader")
 	srv.userToken("auditor", "back-office", "ada", "AuditReader")
 	if chain := srv.auditChain(); chain.Head != nil || !chain.EndIntact || chain.LastVerification != nil {
-		t.Errorf("empty chain: %+v", chain)
+		t.Errorf("empty chain: got %+v", chain)
 	}
 	for i := range 3 {
 		srv.must(srv.store.AddAuditEvents(srv.ctx, []storage.AuditEvent{{Action: fmt.Sprint(i)}}))
 	}
 	chain := srv.auditChain()
 	if chain.Head == nil || !strings.HasPrefix(*chain.Head, "3:") || chain.Events != 3 || chain.FirstEvent != 1 {
-		t.Errorf("chain %+v", chain)
+		t.Errorf("got the chain %+v", chain)
 	}
 	const path = "/v1/auditchain/verifications"
 	started := srv.expect(201, "auditor", "POST", path, `{}`)
 	if again := srv.expect(200, "auditor", "POST", path, `{}`); again.get(t, "ID") != started.get(t, "ID") {
-		t.Errorf("started a second one: %s", again.body)
+		t.Errorf("started again: got %s, want the same task", again.body)
 	}
 	srv.recorded()
 	srv.runTasks()
 	done := srv.awaitTask("auditor", path+"/"+started.get(t, "ID").(string))
 	if done.get(t, "Result.Intact") != true || done.get(t, "Result.Events") != json.Number("3") || done.get(t, "Username") != "ada" || done.get(t, "EventsToRead") != json.Number("3") {
-		t.Errorf("verified %s", done.body)
+		t.Errorf("verified: got %s", done.body)
 	}
 	if last := srv.auditChain().LastVerification; last == nil || last.Result == nil || !last.Result.Intact {
-		t.Errorf("last %+v", last)
+		t.Errorf("got the last verification %+v", last)
 	}
 	expect := srv.expect(201, "auditor", "POST", path, fmt.Sprintf(`{"Expect":%q}`, *chain.Head))
 	if done := srv.awaitTask("auditor", path+"/"+expect.get(t, "ID").(string)); done.get(t, "Result.Intact") != true {
-		t.Errorf("verified %s", done.body)
+		t.Errorf("verified: got %s", done.body)
 	}
 	forger, err := sql.Open("sqlite", "file:"+srv.file+"?_pragma=busy_timeout(5000)")
 	srv.must(err)
@@ -62,7 +62,7 @@ func TestAuditChain(t *testing.T) {
 	srv.advance(time.Second)
 	broken := srv.awaitTask("auditor", path+"/"+srv.expect(201, "auditor", "POST", path, `{}`).get(t, "ID").(string))
 	if broken.get(t, "Result.Intact") != false || broken.get(t, "Result.BrokenAt") != json.Number("2") || broken.get(t, "Result.Reason") == nil {
-		t.Errorf("verified %s", broken.body)
+		t.Errorf("verified: got %s, want a break at 2", broken.body)
 	}
 	srv.mu.Lock()
 	var outcomes []string
@@ -72,16 +72,16 @@ func TestAuditChain(t *testing.T) {
 	srv.mu.Unlock()
 	want := "[auditchain.verified success AuditChain ada auditchain.verified success AuditChain ada auditchain.verified broken AuditChain ada]"
 	if fmt.Sprint(outcomes) != want {
-		t.Errorf("recorded %q", outcomes)
+		t.Errorf("got the events %q", outcomes)
 	}
 	srv.refuses(400, "ValidationFailure", "auditor", "POST", path, `{"Expect":"3"}`)
 	srv.refuses(404, "NotFound", "auditor", "GET", path+"/none", "")
 	if listed := srv.expect(200, "auditor", "GET", path+"?Username=ada", ""); len(listed.ids(t)) != 3 {
-		t.Errorf("listed %s", listed.body)
+		t.Errorf("listed: got %s", listed.body)
 	}
 }
 
-// TestAuditEventsAboutUsers follows a user by its ID and its username.
+// TestAuditEventsAboutUsers finds the events of a user by its ID and its username.
 func TestAuditEventsAboutUsers(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -120,15 +120,15 @@ func TestAuditEventsAboutUsers(t *testing.T) {
 			lines += e.Factor
 		}
 		if got != want || lines != want {
-			t.Errorf("%s: listed %s, exported %s, want %s", query, got, lines, want)
+			t.Errorf("%s: got the list %s and the export %s, want %s", query, got, lines, want)
 		}
 	}
 	srv.refuses(400, "ValidationFailure", "root", "GET", "/v1/auditevents?about=a*", "")
 	srv.refuses(400, "ValidationFailure", "root", "GET", "/v1/auditevents?about="+strings.Repeat("a%7C", 20), "")
 }
 
-// TestAuditExport: an export is recorded, is refused where the list is, and runs beside one
-// other only.
+// TestAuditExport tests that an export is recorded, that it is refused where the list is
+// refused, and that at most two run at the same time.
 func TestAuditExport(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -140,10 +140,10 @@ func TestAuditExport(t *testing.T) {
 	}
 	a := srv.expect(200, "auditor", "GET", "/v1/auditevents/export", "")
 	if strings.Count(a.body, "\n") != 4500 || a.header.Get("Content-Type") != "application/x-ndjson" || a.header.Get("Cache-Control") != "no-store" {
-		t.Errorf("%d lines, %v", strings.Count(a.body, "\n"), a.header)
+		t.Errorf("got %d lines, %v", strings.Count(a.body, "\n"), a.header)
 	}
 	if got := srv.recorded(); fmt.Sprint(got) != "[auditevents.exported AuditEvents]" {
-		t.Errorf("recorded %q", got)
+		t.Errorf("got the events %q", got)
 	}
 	srv.refuses(400, "ValidationFailure", "auditor", "GET", "/v1/auditevents/export?Time=yesterday", "")
 	srv.refuses(400, "InvalidQuery", "auditor", "GET", "/v1/auditevents/export?Object="+strings.Repeat("*a", 600), "")
@@ -151,7 +151,7 @@ func TestAuditExport(t *testing.T) {
 	srv.refuses(403, "Auth.InsufficientRoles", "other", "GET", "/v1/auditchain", "")
 	srv.refuses(403, "Auth.InsufficientRoles", "other", "POST", "/v1/auditchain/verifications", "{}")
 	if got := srv.recorded(); len(got) != 0 {
-		t.Errorf("refused exports are recorded: %q", got)
+		t.Errorf("refused exports: got the events %q, want none", got)
 	}
 	api, err := New(srv.config)
 	srv.must(err)
@@ -161,7 +161,7 @@ func TestAuditExport(t *testing.T) {
 	srv.mux = http.NewServeMux()
 	api.Mount(srv.mux)
 	if a := srv.refuses(429, "TooManyRequests", "auditor", "GET", "/v1/auditevents/export", ""); a.header.Get("Retry-After") == "" {
-		t.Errorf("no Retry-After: %v", a.header)
+		t.Errorf("got no Retry-After in %v", a.header)
 	}
 	<-api.exports
 	for range 3 {

@@ -12,7 +12,7 @@ import (
 	"latchkey/storage"
 )
 
-// runTasks does tasks in the background until the test ends.
+// runTasks runs tasks in the background until the test ends.
 func (srv *testServer) runTasks() {
 	ctx, stop := context.WithCancel(srv.ctx)
 	done := make(chan struct{})
@@ -23,7 +23,7 @@ func (srv *testServer) runTasks() {
 	srv.t.Cleanup(func() { stop(); <-done })
 }
 
-// awaitTask reads the path until the task there has ended.
+// awaitTask reads the path until its task has ended.
 func (srv *testServer) awaitTask(token, path string) answer {
 	srv.t.Helper()
 	for range 1000 {
@@ -33,7 +33,7 @@ func (srv *testServer) awaitTask(token, path string) answer {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	srv.t.Fatalf("%s does not end", path)
+	srv.t.Fatalf("%s did not end in time", path)
 	return answer{}
 }
 
@@ -45,20 +45,20 @@ func TestPasswordProfiles(t *testing.T) {
 	const path = "/v1/passwordprofiles/default"
 	listed := srv.expect(200, "root", "GET", "/v1/passwordprofiles?OneTimePasswords=true&search=def", "")
 	if fmt.Sprint(listed.ids(t)) != "[default]" {
-		t.Errorf("listed %s", listed.body)
+		t.Errorf("listed: got %s, want default alone", listed.body)
 	}
 	got := srv.expect(200, "root", "GET", path, "")
 	tag := got.header.Get("ETag")
 	changed := srv.expect(200, "root", "PATCH", path, `{"AllowedFailedAttempts":5,"LockoutDurationSeconds":90}`, "If-Match", tag)
 	if changed.get(t, "AllowedFailedAttempts") != json.Number("5") || changed.header.Get("Latchkey-Changed") != "AllowedFailedAttempts, LockoutDurationSeconds" {
-		t.Errorf("changed %s, members %q", changed.body, changed.header.Get("Latchkey-Changed"))
+		t.Errorf("changed: got %s, members %q", changed.body, changed.header.Get("Latchkey-Changed"))
 	}
 	srv.refuses(412, "PreconditionFailed", "root", "PATCH", path, `{"AllowedFailedAttempts":6}`, "If-Match", tag)
 	if stored, err := srv.store.PasswordProfile(srv.ctx, "default"); err != nil || stored.Lockout.Threshold != 5 || stored.Lockout.Duration != 90*time.Second {
-		t.Errorf("stored %+v, %v", stored, err)
+		t.Errorf("got the stored profile %+v, error %v", stored, err)
 	}
 	if recorded := srv.recorded(); fmt.Sprint(recorded) != "[passwordprofile.updated PasswordProfile/default]" {
-		t.Errorf("recorded %q", recorded)
+		t.Errorf("got the events %q", recorded)
 	}
 	for body, want := range map[string]string{
 		`{"AllowedFailedAttempts":0}`:                                      "AllowedFailedAttempts",
@@ -72,7 +72,7 @@ func TestPasswordProfiles(t *testing.T) {
 		`{"ID":"other"}`:                                                   "ID",
 	} {
 		if a := srv.call("root", "PATCH", path, body); a.status != 400 || a.paths()[0] != want {
-			t.Errorf("%s: %d %s, want a fault at %s", body, a.status, a.body, want)
+			t.Errorf("%s: got %d %s, want a fault at %s", body, a.status, a.body, want)
 		}
 	}
 	srv.refuses(404, "NotFound", "root", "PUT", "/v1/passwordprofiles/none", `{"Name":"n"}`)
@@ -82,14 +82,14 @@ func TestPasswordProfiles(t *testing.T) {
 	srv.refuses(403, "Auth.InsufficientRoles", "reader", "PATCH", path, `{"Name":"n"}`)
 	srv.clientToken("auditor", "back-office", "AuditReader")
 	srv.refuses(403, "Auth.InsufficientRoles", "auditor", "GET", path, "")
-	// An admin user with more roles signs in by the profile.
+	// An admin user with more roles signs in with the profile.
 	srv.giveProfile("powers", storage.UserParty(srv.user("ada").UID), "BuyerAdmin")
 	srv.clientToken("weak", "back-office", "SecurityProfileAdmin")
 	srv.refuses(403, "Auth.InsufficientRoles", "weak", "PATCH", path, `{"Name":"n"}`)
 }
 
-// TestExplainPasswordProfile: the explanation of a proposal has other figures than that of
-// the stored profile, and changes nothing.
+// TestExplainPasswordProfile tests that the explanation of a proposal has other figures than
+// that of the stored profile, and that it changes nothing.
 func TestExplainPasswordProfile(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -102,36 +102,36 @@ func TestExplainPasswordProfile(t *testing.T) {
 	}
 	stored, lax, two := explain("", "{}"), explain("", `{"AllowedFailedAttempts":90,"LockoutDurationSeconds":1}`), explain("?replicas=2", "{}")
 	if stored.PasswordsAboveCeiling || !lax.PasswordsAboveCeiling || lax.GuessesFirstDay <= stored.GuessesFirstDay {
-		t.Errorf("stored %+v, lax %+v", stored, lax)
+		t.Errorf("got %+v for the stored profile and %+v for the lax one", stored, lax)
 	}
 	if two.GuessesFirstDay != 2*stored.GuessesFirstDay || two.Replicas != 2 {
-		t.Errorf("two replicas: %+v", two)
+		t.Errorf("two replicas: got %+v", two)
 	}
 	last := stored.Curve[len(stored.Curve)-1]
 	if last.Seconds != 24*3600 || last.PerCounter != stored.GuessesPerCounterAndDay || last.Guesses != stored.GuessesFirstDay {
-		t.Errorf("the curve ends with %+v", last)
+		t.Errorf("got the end of the curve %+v", last)
 	}
 	for i := 1; i < len(stored.Curve); i++ {
 		if stored.Curve[i].Guesses < stored.Curve[i-1].Guesses {
-			t.Errorf("the curve falls at %d s", stored.Curve[i].Seconds)
+			t.Errorf("got a falling curve at %d s", stored.Curve[i].Seconds)
 		}
 	}
 	if off := explain("", `{"OneTimePasswords":false}`); off.OneTimePasswords != nil {
-		t.Errorf("without one-time passwords: %+v", off.OneTimePasswords)
+		t.Errorf("without one-time passwords: got %+v", off.OneTimePasswords)
 	}
 	if short := explain("", `{"OneTimePasswords":true,"CodeAlphabet":"digits","CodeLength":6}`); !short.OneTimePasswords.AboveCeiling {
-		t.Errorf("six digits: %+v", short.OneTimePasswords)
+		t.Errorf("six digits: got %+v", short.OneTimePasswords)
 	}
 	srv.refuses(400, "ValidationFailure", "reader", "POST", path, `{"AllowedFailedAttempts":0}`)
 	srv.refuses(400, "ValidationFailure", "reader", "POST", path+"?replicas=0", "{}")
 	srv.refuses(404, "NotFound", "reader", "POST", "/v1/passwordprofiles/none/explain", "{}")
 	if p, err := srv.store.PasswordProfile(srv.ctx, "default"); err != nil || p.Version != 1 {
-		t.Errorf("the profile was changed: %+v, %v", p, err)
+		t.Errorf("got a changed profile %+v, error %v", p, err)
 	}
 }
 
-// TestReplayPolicy replays a proposal over wrong guesses. The names of logins are for those
-// who may read audit events.
+// TestReplayPolicy replays a proposal over wrong guesses. Only callers that may read audit
+// events get the names of logins.
 func TestReplayPolicy(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -150,7 +150,7 @@ func TestReplayPolicy(t *testing.T) {
 	const path = "/v1/passwordprofiles/default/replays"
 	started := srv.expect(201, "profiles", "POST", path, `{"AllowedFailedAttempts":3}`)
 	if started.get(t, "State") != "waiting" || started.get(t, "Result") != nil || started.get(t, "AllowedFailedAttempts") != json.Number("3") {
-		t.Errorf("started %s", started.body)
+		t.Errorf("started: got %s", started.body)
 	}
 	srv.recorded()
 	srv.runTasks()
@@ -159,21 +159,21 @@ func TestReplayPolicy(t *testing.T) {
 	var r wire.PolicyReplay
 	srv.must(json.Unmarshal([]byte(done.body), &r))
 	if r.Result == nil || r.Result.LockedLogins != 1 || r.Result.Guesses != 5 || r.Result.NewlyRefused != 2 || r.PercentRead != 100 {
-		t.Errorf("result %s", done.body)
+		t.Errorf("got the result %s", done.body)
 	}
 	if strings.Contains(done.body, "ann") || r.Result.ChangedOmitted != 1 {
-		t.Errorf("names logins to somebody who may not read audit events: %s", done.body)
+		t.Errorf("a caller that may not read audit events: got the names of logins in %s", done.body)
 	}
 	named := srv.expect(200, "both", "GET", one, "")
 	srv.must(json.Unmarshal([]byte(named.body), &r))
 	if len(r.Result.Changed) != 1 || r.Result.Changed[0].Login != "default/ann" || r.Result.Changed[0].Locks != 1 || *r.Result.Changed[0].LongestLockSeconds != 120 {
-		t.Errorf("named %s", named.body)
+		t.Errorf("got the names %s", named.body)
 	}
 	if listed := srv.expect(200, "both", "GET", path+"?State=done", ""); len(listed.ids(t)) != 1 {
-		t.Errorf("listed %s", listed.body)
+		t.Errorf("listed: got %s", listed.body)
 	}
 	if got := srv.recorded(); fmt.Sprint(got) != "[passwordprofile.replayed PasswordProfile/default]" {
-		t.Errorf("recorded %q", got)
+		t.Errorf("got the events %q", got)
 	}
 	srv.refuses(403, "Auth.InsufficientRoles", "auditor", "POST", path, `{}`)
 	srv.refuses(403, "Auth.InsufficientRoles", "auditor", "GET", one, "")

@@ -104,7 +104,7 @@ func TestDeepBodiesAreRefusedAtOnce(t *testing.T) {
 	srv.expect(200, "ann", "PATCH", "/v1/me", `{"FirstName":"\"[[[[{{{{\\","xp":{"a":"`+strings.Repeat("[{", 100)+`"}}`)
 }
 
-// TestCodesEndWithTheAddress tests that codes end with a change of the address. So nobody signs
+// TestCodesEndWithTheAddress tests that codes end with a change of the address. So no one signs
 // in with a message to the former address.
 func TestCodesEndWithTheAddress(t *testing.T) {
 	t.Parallel()

@@ -34,7 +34,7 @@ type testServer struct {
 	t       *testing.T
 	ctx     context.Context
 	store   *gormstore.Store
-	file    string // of the database
+	file    string // file of the database
 	mux     *http.ServeMux
 	codes   *otp.Codes
 	hasher  *signin.Hasher

@@ -21,12 +21,13 @@ import (
 func decoded[W any](t *testing.T, a answer) (w W) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.body), &w); err != nil {
-		t.Fatalf("%v: %s", err, a.body)
+		t.Fatalf("decode %[2]s: %[1]v", err, a.body)
 	}
 	return w
 }
 
-// A search finds users of all companies, but of no kind that the caller may not read.
+// TestUserSearch tests that a search finds users of all companies, but not those of a kind that
+// the caller may not read.
 func TestUserSearch(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -56,15 +57,15 @@ func TestUserSearch(t *testing.T) {
 		{"suppliers", "", "Supplier/smith/sue"}, {"suppliers", "?search=ad", ""}, {"admins", "", "Admin/-/ada"},
 	} {
 		if got := find(test.token, test.query); got != test.want {
-			t.Errorf("%s as %s: %q, want %q", test.query, test.token, got, test.want)
+			t.Errorf("%s as %s: got %q, want %q", test.query, test.token, got, test.want)
 		}
 	}
 	first := decoded[wire.List[wire.FoundUser]](t, srv.expect(200, "root", "GET", "/v1/users?search=a&pageSize=2", ""))
 	if first.Meta.TotalCount != 3 || first.Meta.NextPageKey == nil || find("root", "?search=a&pageSize=2&pageKey="+*first.Meta.NextPageKey) != "Buyer/acme/anna" {
-		t.Errorf("first page %+v", first.Meta)
+		t.Errorf("got the first page %+v", first.Meta)
 	}
 	srv.refuses(400, "ValidationFailure", "buyers", "GET", "/v1/users?search=a&pageSize=2&pageKey=x", "")
-	srv.refuses(400, "InvalidQuery", "buyers", "GET", "/v1/users?search=a&pageSize=2&pageKey="+*first.Meta.NextPageKey, "") // of another caller's list
+	srv.refuses(400, "InvalidQuery", "buyers", "GET", "/v1/users?search=a&pageSize=2&pageKey="+*first.Meta.NextPageKey, "") // this key belongs to the list of another caller
 	srv.refuses(400, "ValidationFailure", "root", "GET", "/v1/users?searchOn=PasswordHash", "")
 	srv.clientToken("auditor", "back-office", "AuditReader")
 	srv.refuses(403, "Auth.InsufficientRoles", "auditor", "GET", "/v1/users", "")
@@ -72,7 +73,8 @@ func TestUserSearch(t *testing.T) {
 	srv.refuses(403, "Auth.InsufficientRoles", "ann", "GET", "/v1/users", "")
 }
 
-// Each counter of a login is shown with its lock, until an administrator unlocks.
+// TestUserLockout tests that each counter of a login is shown with its lock, until an
+// administrator unlocks the login.
 func TestUserLockout(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -82,7 +84,7 @@ func TestUserLockout(t *testing.T) {
 	const path = acmeUsers + "/ann/lockout"
 	free := decoded[wire.UserLockout](t, srv.expect(200, "root", "GET", path, ""))
 	if free.Locked || len(free.Logins) != 1 || len(free.Logins[0].Sources) != 1 || free.Logins[0].Passwords.LockedUntil != nil {
-		t.Errorf("before: %+v", free)
+		t.Errorf("before: got %+v", free)
 	}
 	p, err := srv.store.Principal(srv.ctx, storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: "ann", Source: home.Address})
 	srv.must(err)
@@ -100,19 +102,20 @@ func TestUserLockout(t *testing.T) {
 	}
 	found := decoded[wire.List[wire.FoundUser]](t, srv.expect(200, "root", "GET", "/v1/users?search=ann", ""))
 	if until := found.Items[0].LockedUntil; until == nil || !until.Equal(srv.now().Add(2*time.Hour)) {
-		t.Errorf("found %+v", found.Items)
+		t.Errorf("got %+v", found.Items)
 	}
 	srv.clientToken("reader", "back-office", "BuyerUserReader")
 	srv.expect(200, "reader", "GET", path, "")
 	srv.refuses(403, "Auth.InsufficientRoles", "reader", "POST", acmeUsers+"/ann/unlock", "")
 	srv.expect(204, "root", "POST", acmeUsers+"/ann/unlock", "")
 	if after := decoded[wire.UserLockout](t, srv.expect(200, "root", "GET", path, "")); after.Locked || after.Logins[0].Sources[0].FailedAttempts != 0 {
-		t.Errorf("after: %+v", after)
+		t.Errorf("after: got %+v", after)
 	}
 	srv.refuses(404, "NotFound", "root", "GET", acmeUsers+"/gus/lockout", "")
 }
 
-// An administrator learns why a message would reach nobody, which users do not.
+// TestUserMessages tests that an administrator learns why a message would have no recipient.
+// Users do not learn it.
 func TestUserMessages(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -123,7 +126,7 @@ func TestUserMessages(t *testing.T) {
 	because := func(path, body, reason string) {
 		t.Helper()
 		if a := srv.refuses(409, "User.NoMessage", "root", "POST", path, body); !strings.Contains(a.body, reason) {
-			t.Errorf("%s: %s, want %q", path, a.body, reason)
+			t.Errorf("%s: got %s, want %q", path, a.body, reason)
 		}
 	}
 	because(code, `{"ClientID":"shop"}`, "no message sender serves the user with OneTimePassword")
@@ -135,7 +138,7 @@ func TestUserMessages(t *testing.T) {
 	requests := srv.expect(200, "root", "GET", "/v1/onetimepasswordrequests?sortBy=Type", "").body
 	for _, want := range []string{`"Type":"NewUserInvitation"`, `"Type":"OneTimePassword","ClientID":"shop","Username":"ann"`, `"TraceID":"trace-1"`} {
 		if !strings.Contains(requests, want) {
-			t.Errorf("requests %s, want %s", requests, want)
+			t.Errorf("got the requests %s, want %s", requests, want)
 		}
 	}
 	if diff := cmp.Diff([]string{"user.code_requested User/acme/ann", "user.invited User/acme/ann"}, srv.recorded()); diff != "" {
@@ -160,12 +163,12 @@ func TestMemberships(t *testing.T) {
 	const path = acmeUsers + "/ann/memberships"
 	own := decoded[wire.List[wire.Membership]](t, srv.expect(200, "root", "GET", path, "")).Items
 	if len(own) != 1 || !own[0].Own || own[0].CompanyID != "acme" {
-		t.Fatalf("own %+v", own)
+		t.Fatalf("got the own memberships %+v", own)
 	}
 	srv.recorded()
 	made := srv.expect(201, "root", "POST", path, `{"ID":"m1","CompanyID":"globex","Roles":["Shopper","Buyer","Shopper"]}`)
 	if want := `{"ID":"m1","CompanyID":"globex","Roles":["Buyer","Shopper"],"CompanyName":"globex Ltd","Own":false,"DateCreated":"2026-03-01T12:00:00Z"}`; made.body != want {
-		t.Errorf("made %s, want %s", made.body, want)
+		t.Errorf("created: got %s, want %s", made.body, want)
 	}
 	srv.refuses(409, "IdExists", "root", "POST", path, `{"CompanyID":"globex"}`)
 	srv.refuses(400, "ValidationFailure", "root", "POST", path, `{}`)
@@ -175,7 +178,8 @@ func TestMemberships(t *testing.T) {
 	srv.expect(200, "root", "PATCH", path+"/m1", `{"Roles":["Shopper"]}`, "If-Match", made.header.Get("ETag"))
 	srv.refuses(404, "NotFound", "root", "GET", "/v1/buyers/globex/users/gus/memberships/m1", "")
 
-	// The rules are those of /v2: roles are for those who have them and may assign roles.
+	// The rules are those of /v2: a caller may give only roles that it has, and only if it may
+	// assign roles.
 	srv.clientToken("lesser", "back-office", "BuyerAdmin")
 	srv.clientToken("namer", "back-office", "BuyerAdmin", "SecurityProfileAdmin", "Shopper")
 	srv.refuses(403, "Auth.InsufficientRoles", "lesser", "PATCH", path+"/m1", `{"Roles":[]}`)
@@ -204,7 +208,7 @@ func TestConsents(t *testing.T) {
 		srv.must(srv.store.PutConsent(srv.ctx, storage.Consent{UserUID: srv.user("ann").UID, ClientID: client, Scope: []string{"openid", "Shopper"}, GrantedAt: srv.now()}))
 	}
 	if got, want := srv.expect(200, "root", "GET", path+"?ClientID=part*", "").body, `"Items":[{"ClientID":"Partner","Scope":["openid","Shopper"],"GrantedAt":"2026-03-01T12:00:00Z"}]`; !strings.Contains(got, want) {
-		t.Errorf("consents %s", got)
+		t.Errorf("got the consents %s", got)
 	}
 	srv.clientToken("reader", "back-office", "BuyerUserReader")
 	srv.expect(200, "reader", "GET", path, "")
@@ -214,14 +218,15 @@ func TestConsents(t *testing.T) {
 	srv.expect(204, "root", "DELETE", path+"/partner", "")
 	srv.refuses(404, "NotFound", "root", "DELETE", path+"/partner", "")
 	if got := srv.recorded(); len(got) != 1 || got[0] != "user.consent_ended User/acme/ann/ApiClient/Partner" {
-		t.Errorf("recorded %q", got)
+		t.Errorf("got the events %q", got)
 	}
 	if got := srv.expect(200, "root", "GET", path, "").get(t, "Meta.TotalCount"); fmt.Sprint(got) != "1" {
-		t.Errorf("%v consents remain", got)
+		t.Errorf("got %v consents, want 1", got)
 	}
 }
 
-// A plan says what a rotation and a revocation would do, and changes nothing.
+// TestKeyPlans tests that a plan shows what a rotation and a revocation would do, and changes
+// nothing.
 func TestKeyPlans(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -230,27 +235,27 @@ func TestKeyPlans(t *testing.T) {
 	kid := decoded[wire.List[wire.SigningKey]](t, srv.expect(200, "root", "GET", path, "")).Items[0].ID
 	rotation := decoded[wire.KeyPlan](t, srv.expect(200, "root", "GET", path+"/rotate/plan?alg=ES256", ""))
 	if rotation.Alg == nil || *rotation.Alg != "ES256" || !rotation.IsNew || rotation.Successor.ID != "" || len(rotation.Changed) != 1 || rotation.Changed[0].RetiresAt == nil {
-		t.Errorf("rotation %+v", rotation)
+		t.Errorf("got the rotation %+v", rotation)
 	}
 	revocation := decoded[wire.KeyPlan](t, srv.expect(200, "root", "GET", path+"/"+kid+"/revoke/plan", ""))
 	if !revocation.IsNew || !revocation.Successor.ActivatesAt.Equal(srv.now()) || len(revocation.Changed) != 1 || revocation.Changed[0].State != "revoked" {
-		t.Errorf("revocation %+v", revocation)
+		t.Errorf("got the revocation %+v", revocation)
 	}
 	if after := srv.expect(200, "root", "GET", path, "").body; after != before {
-		t.Errorf("before %s\nafter %s", before, after)
+		t.Errorf("got a change: before %s\nafter %s", before, after)
 	}
 	srv.refuses(400, "ValidationFailure", "root", "GET", path+"/rotate/plan?alg=HS256", "")
 	srv.refuses(404, "NotFound", "root", "GET", path+"/none/revoke/plan", "")
 	srv.expect(204, "root", "POST", path+"/"+kid+"/revoke", "")
 	if again := srv.expect(200, "root", "GET", path+"/"+kid+"/revoke/plan", "").body; again != `{"Alg":null,"IsNew":false,"Successor":null,"Changed":[]}` {
-		t.Errorf("again %s", again)
+		t.Errorf("again: got %s", again)
 	}
 	srv.clientToken("reader", "back-office", "SigningKeyReader")
 	srv.expect(200, "reader", "GET", path+"/rotate/plan", "")
 }
 
-// A key that is configured is changed by its configuration only, which is no failure of the
-// server.
+// TestExternalKeys tests that a key of the configuration can be changed only by the
+// configuration. A request to change it is not a failure of the server.
 func TestExternalKeys(t *testing.T) {
 	t.Parallel()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -269,7 +274,7 @@ func TestExternalKeys(t *testing.T) {
 	})
 	const path = "/v1/signingkeys"
 	if got := srv.expect(200, "root", "GET", path+"/kms-1", "").get(t, "External"); got != true {
-		t.Errorf("external: %v", got)
+		t.Errorf("got External %v, want true", got)
 	}
 	srv.refuses(409, "SigningKey.External", "root", "GET", path+"/rotate/plan", "")
 	srv.refuses(409, "SigningKey.External", "root", "POST", path+"/rotate", "")

@@ -300,8 +300,8 @@ func TestPostponedRequestHasNoOwner(t *testing.T) {
 	})
 }
 
-// TestTasksOfKilledServers: a task belongs to one server as long as the server is listed,
-// and then to the next one that claims it.
+// TestTasksOfKilledServers tests that a task belongs to one server while the server is listed,
+// and then to the next server that claims it.
 func TestTasksOfKilledServers(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -328,11 +328,11 @@ func TestTasksOfKilledServers(t *testing.T) {
 		}
 		claims.Wait()
 		if taken.Load() != 1 {
-			t.Errorf("claimed %d times", taken.Load())
+			t.Errorf("got %d claims, want 1", taken.Load())
 		}
 		state(storage.TaskRunning)
 		if _, err := other.ClaimTask(ctx); !errors.Is(err, storage.ErrNotFound) {
-			t.Errorf("claimed from a server that runs: %v", err)
+			t.Errorf("a claim from a running server: got %v, want ErrNotFound", err)
 		}
 		for range 5 {
 			if err := errors.Join(other.Beat(ctx), other.Look(ctx, now)); err != nil {
@@ -346,10 +346,10 @@ func TestTasksOfKilledServers(t *testing.T) {
 		}
 		state(storage.TaskRunning)
 		if err := killed.AdvanceTask(ctx, "t", 1, 2); !errors.Is(err, storage.ErrStale) {
-			t.Errorf("the first server goes on: %v", err)
+			t.Errorf("the first server advances the task: got %v, want ErrStale", err)
 		}
 		if err := killed.FinishTask(ctx, storage.Task{ID: "t", State: storage.TaskDone, EndedAt: now}); !errors.Is(err, storage.ErrStale) {
-			t.Errorf("the first server ends it: %v", err)
+			t.Errorf("the first server ends the task: got %v, want ErrStale", err)
 		}
 		if err := other.FinishTask(ctx, storage.Task{ID: "t", State: storage.TaskDone, EndedAt: now}); err != nil {
 			t.Error(err)

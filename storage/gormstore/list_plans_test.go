@@ -263,8 +263,8 @@ func TestEqualNamesUseIndexes(t *testing.T) {
 	})
 }
 
-// TestSearchesUseIndexes explains how users of all companies are found by the beginning of
-// a name that everybody's has, and the next page.
+// TestSearchesUseIndexes explains how users of all companies are found by a prefix that all
+// names have, and how the next page is read.
 func TestSearchesUseIndexes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -285,11 +285,11 @@ func TestSearchesUseIndexes(t *testing.T) {
 					return err
 				})
 				if after != nil && len(statements) != 1 {
-					t.Errorf("%s: the next page takes %d statements", field, len(statements))
+					t.Errorf("%s: the next page: got %d statements, want 1", field, len(statements))
 				}
 				args := append([]any{"default", search.before, search.after}, after...)
 				plan := explainPage(t, url, statements[len(statements)-1], append(args, 20, 0))
-				// Equal addresses and names are few, so they may be sorted.
+				// Few addresses and names are equal, so they may be sorted.
 				if few := strings.NewReplacer("Incremental Sort", "", "Sort Key", "", "TEMP B-TREE FOR LAST TERM", "", "TEMP B-TREE FOR RIGHT PART", ""); field != "LastName" {
 					plan = few.Replace(plan)
 				}

@@ -80,10 +80,10 @@ func seed(tb testing.TB, s *gormstore.Store) storage.LoginKey {
 // element after each change that the store learns of.
 func listening(tb testing.TB, s *gormstore.Store) <-chan struct{} {
 	tb.Helper()
-	told := make(chan struct{}, 1)
+	changes := make(chan struct{}, 1)
 	s.OnChange(func() {
 		select {
-		case told <- struct{}{}:
+		case changes <- struct{}{}:
 		default:
 		}
 	})
@@ -96,8 +96,8 @@ func listening(tb testing.TB, s *gormstore.Store) <-chan struct{} {
 			tb.Error(err)
 		}
 	})
-	<-told
-	return told
+	<-changes
+	return changes
 }
 
 func TestStatements(t *testing.T) {

@@ -72,8 +72,8 @@ func testAuditIDs(t *testing.T, w *fixture) {
 	equal(t, since, []string{"202"})
 }
 
-// testAuditFilter selects few of more events than one statement looks at. A list and a
-// reading of all of them select the same.
+// testAuditFilter selects a few of many events, which are more than one statement examines.
+// EachAuditEvent and the list must select the same ones.
 func testAuditFilter(t *testing.T, w *fixture) {
 	const events, each = 5000, 1000
 	for start := 0; start < events; start += 1000 {

@@ -318,7 +318,7 @@ func testEndConsent(t *testing.T, w *fixture) {
 	equal(t, must(w.store.Consents(w.ctx, eve.UID, 10))(t), []storage.Consent{foreign})
 	wantErr(t, w.store.EndConsent(w.ctx, w.user.UID, "web", later), storage.ErrNotFound)
 
-	// Tokens of another client, and those by a later consent, go on.
+	// Tokens of another client, and those of a later consent, stay valid.
 	check(t, w.store.PutConsent(w.ctx, allowed))
 	w.beginSession(w.session("s3"), "again")
 	check(t, w.redeemAuthorization(w.store, "again", "s3", "again", w.now))

@@ -62,7 +62,7 @@ func testTaskOrder(t *testing.T, w *fixture) {
 		claimed.State, claimed.Failure, claimed.EndedAt = storage.TaskFailed, "why", w.now
 		check(t, w.store.FinishTask(w.ctx, claimed))
 	}
-	check(t, w.store.AddTask(w.ctx, w.task("t3", time.Minute), 1)) // those that have ended do not count
+	check(t, w.store.AddTask(w.ctx, w.task("t3", time.Minute), 1)) // ended tasks do not count
 }
 
 func testTaskSwept(t *testing.T, w *fixture) {

@@ -34,8 +34,8 @@ type site struct {
 	sent chan string
 }
 
-// eachDatabase runs the test on SQLite and on PostgreSQL, each on a new server. Its demo
-// data is added twice, as by a server that starts again.
+// eachDatabase runs the test on SQLite and on PostgreSQL, each on a new server. It adds the
+// demo data twice, as a server does that starts again.
 func eachDatabase(t *testing.T, test func(w *site)) {
 	t.Helper()
 	for name, database := range map[string]func() string{
@@ -88,7 +88,7 @@ func (w *site) post(path string, fields ...string) (int, map[string]any) {
 	return response.StatusCode, object
 }
 
-// browse requests a path of the server as a browser does, and follows no redirect.
+// browse requests a path of the server as a browser does. It does not follow redirects.
 func (w *site) browse(method, path string, form url.Values) (*http.Response, string) {
 	w.Helper()
 	r, err := http.NewRequestWithContext(w.Context(), method, w.url+path, strings.NewReader(form.Encode()))
@@ -108,7 +108,7 @@ func (w *site) browse(method, path string, form url.Values) (*http.Response, str
 
 const verifier = "a-verifier-of-at-least-forty-three-characters-00"
 
-// authorizePath is the authorization request of the client.
+// authorizePath returns the path of the client's authorization request.
 func authorizePath() string {
 	sum := sha256.Sum256([]byte(verifier))
 	return "/authorize?" + url.Values{
@@ -117,22 +117,22 @@ func authorizePath() string {
 	}.Encode()
 }
 
-// code asks for a code on the page and returns it.
+// code requests a code on the page and returns it.
 func (w *site) code() string {
 	w.Helper()
 	response, text := w.browse(http.MethodPost, authorizePath(), url.Values{"username": {"Jane"}, "do": {"send"}})
 	if response.StatusCode != http.StatusOK || !strings.Contains(text, "on its way") {
-		w.Fatalf("request for a code: %d %s", response.StatusCode, text)
+		w.Fatalf("request for a code: got %d %s", response.StatusCode, text)
 	}
 	code, ok := strings.CutPrefix(<-w.sent, "jane@example.com ")
 	if !ok {
-		w.Fatal("the code went to another address")
+		w.Fatal("the code was sent to another address")
 	}
 	return code
 }
 
-// signIn sends the code on the page. It returns the authorization code, or the status and
-// the page if there is none.
+// signIn sends the code on the page. It returns the authorization code. If there is none, it
+// returns the status and the page.
 func (w *site) signIn(code string) (authorization string, status int, text string) {
 	w.Helper()
 	response, text := w.browse(http.MethodPost, authorizePath(), url.Values{"username": {"jane"}, "code": {code}, "do": {"sign-in"}})
@@ -141,7 +141,7 @@ func (w *site) signIn(code string) (authorization string, status int, text strin
 		return "", response.StatusCode, text
 	}
 	if to.Query().Get("state") != "state-of-the-client" || to.Query().Get("iss") != issuer || to.Host != "127.0.0.1:9999" {
-		w.Errorf("redirect to %s", to)
+		w.Errorf("got the redirect to %s", to)
 	}
 	return to.Query().Get("code"), response.StatusCode, text
 }
@@ -154,7 +154,8 @@ func (w *site) check(what string, status int, object map[string]any, wantStatus 
 	}
 }
 
-// claims verifies an access token with the published keys, by another library.
+// claims verifies an access token with the published keys and another library, and returns the
+// claims.
 func (w *site) claims(answer map[string]any) map[string]any {
 	w.Helper()
 	response, err := http.Get(w.url + "/keys")
@@ -168,7 +169,7 @@ func (w *site) claims(answer map[string]any) map[string]any {
 	}
 	token, err := jwt.ParseSigned(fmt.Sprint(answer["access_token"]), []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
-		w.Fatalf("%v: %v", answer, err)
+		w.Fatalf("verify %v: %v", answer, err)
 	}
 	var registered jwt.Claims
 	claims := map[string]any{}
@@ -227,8 +228,8 @@ func TestJourney(t *testing.T) {
 	})
 }
 
-// TestWrongVerifier tests that a wrong verifier uses no code up, and that none is not enough
-// afterwards.
+// TestWrongVerifier tests that a wrong or missing verifier is refused and does not use the
+// authorization code.
 func TestWrongVerifier(t *testing.T) {
 	eachDatabase(t, func(w *site) {
 		authorization, _, _ := w.signIn(w.code())
@@ -260,8 +261,8 @@ func TestCodeIsUsedOnce(t *testing.T) {
 	})
 }
 
-// TestRefusedRequests tests that errors go to the client only if it is known, and that
-// nobody is asked to sign in then.
+// TestRefusedRequests tests that errors are sent to the client only if the client is known, and
+// that no sign-in page is shown for them.
 func TestRefusedRequests(t *testing.T) {
 	eachDatabase(t, func(w *site) {
 		for what, c := range map[string]struct{ old, new, sent string }{
@@ -282,13 +283,13 @@ func TestRefusedRequests(t *testing.T) {
 			}
 		}
 		code := w.code()
-		path := strings.Replace(authorizePath(), "scope=Shopper", "scope=Buyer", 1) // the client may have it, and Jane does not
+		path := strings.Replace(authorizePath(), "scope=Shopper", "scope=Buyer", 1) // the client may get this role, but Jane does not have it
 		response, text := w.browse(http.MethodPost, path, url.Values{"username": {"jane"}, "code": {code}, "do": {"sign-in"}})
 		if to, _ := response.Location(); to == nil || to.Query().Get("error") != "access_denied" {
 			w.Errorf("without the role: got %d to %v: %s", response.StatusCode, to, text)
 		}
 		if authorization, _, text := w.signIn(code); authorization == "" {
-			w.Errorf("the code after that: %s", text)
+			w.Errorf("the code after that: got %s, want an authorization code", text)
 		}
 	})
 }

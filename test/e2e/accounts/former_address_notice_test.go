@@ -36,10 +36,10 @@ func TestFormerAddressIsNotified(t *testing.T) {
 		a.Inbox.Status.Store(http.StatusOK)
 		a.Clock.Advance(2 * time.Minute)
 		n := a.StartServer()
-		told := a.AwaitMessages()
-		if len(told) != 1 || told[0].MessageType != "ContactChanged" || told[0].Path != "/contactchanged" ||
-			told[0].Recipient.Email != "fa1@people.example" || told[0].UserToken != "" || told[0].EventBody.OneTimePassword != "" {
-			t.Fatalf("got the notices %+v", told)
+		notices := a.AwaitMessages()
+		if len(notices) != 1 || notices[0].MessageType != "ContactChanged" || notices[0].Path != "/contactchanged" ||
+			notices[0].Recipient.Email != "fa1@people.example" || notices[0].UserToken != "" || notices[0].EventBody.OneTimePassword != "" {
+			t.Fatalf("got the notices %+v", notices)
 		}
 		o := a.NewAdmin(n)
 		for _, change := range []string{

@@ -401,8 +401,8 @@ func callers(t *testing.T, m *kit.ElasticPath) {
 	}
 	for _, path := range []string{kit.SettingsPath, "/v2/authentication-realms", kit.RealmPath, kit.RealmPath + "/password-profiles", kit.RealmPath + "/password-profiles/default"} {
 		got := m.Storefront().Send(t, 200, http.MethodGet, path, nil)
-		if told := fmt.Sprint(got.Value); strings.Contains(told, "lockout") {
-			t.Errorf("%s: got limits in %s, want them hidden", path, told)
+		if shown := fmt.Sprint(got.Value); strings.Contains(shown, "lockout") {
+			t.Errorf("%s: got limits in %s, want them hidden", path, shown)
 		}
 	}
 }

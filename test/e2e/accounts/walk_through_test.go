@@ -185,8 +185,8 @@ func (w *storeSetup) passwordReset(t *testing.T) {
 		"type": "user_authentication_password_profile_info", "password_profile_id": w.profile,
 		"username": w.username, "password": "second-Horse-2",
 	})
-	if told := fmt.Sprint(done); strings.Contains(told, "Horse") {
-		t.Errorf("got the password in %s, want it hidden", told)
+	if shown := fmt.Sprint(done); strings.Contains(shown, "Horse") {
+		t.Errorf("got the password in %s, want it hidden", shown)
 	}
 	in := func(password string) kit.Object {
 		body := kit.ByPassword(w.username, password)

@@ -252,14 +252,14 @@ func inDialect(t *testing.T, what, root string, status int, body string) {
 		kit.MustRefuseV2(t, what, kit.Response{Status: status, Body: body}, status, "*")
 		return
 	}
-	var told struct {
+	var refusal struct {
 		Errors []struct {
 			ErrorCode, Message string
 			Data               map[string]string
 		}
 	}
-	if err := json.Unmarshal([]byte(body), &told); err != nil || len(told.Errors) != 1 || told.Errors[0].ErrorCode != "NotFound" ||
-		told.Errors[0].Message == "" || told.Errors[0].Data["ObjectType"] == "" {
+	if err := json.Unmarshal([]byte(body), &refusal); err != nil || len(refusal.Errors) != 1 || refusal.Errors[0].ErrorCode != "NotFound" ||
+		refusal.Errors[0].Message == "" || refusal.Errors[0].Data["ObjectType"] == "" {
 		t.Errorf("%s: got %s, want the shape of the dialect", what, body)
 	}
 }

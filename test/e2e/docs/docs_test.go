@@ -97,16 +97,16 @@ func newMailbox(t *testing.T) string {
 			}
 			return
 		}
-		var told struct {
+		var message struct {
 			EventBody struct{ OneTimePassword string }
 			Payload   struct {
 				Code string `json:"one_time_password_token"`
 			} `json:"payload"`
 		}
-		if err := json.NewDecoder(r.Body).Decode(&told); err != nil {
+		if err := json.NewDecoder(r.Body).Decode(&message); err != nil {
 			t.Error(err)
 		}
-		codes <- told.EventBody.OneTimePassword + told.Payload.Code
+		codes <- message.EventBody.OneTimePassword + message.Payload.Code
 	}))
 	t.Cleanup(box.Close)
 	return box.URL

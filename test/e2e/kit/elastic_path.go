@@ -334,7 +334,7 @@ func MustRefuseV2(t testing.TB, what string, a Response, status int, detail stri
 	for _, e := range body.Errors {
 		number, _ := e.Status.(float64)
 		text, _ := e.Status.(string)
-		if told := strings.TrimSpace(text); e.Title != http.StatusText(status) || int(number) != status && told != strconv.Itoa(status) {
+		if shown := strings.TrimSpace(text); e.Title != http.StatusText(status) || int(number) != status && shown != strconv.Itoa(status) {
 			t.Errorf("%s: got %s", what, a.Body)
 		}
 	}

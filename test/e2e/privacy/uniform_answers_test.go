@@ -29,9 +29,9 @@ func TestForgottenPasswords(t *testing.T) {
 		m.CheckDocument(t)
 		l := forgottenPasswords{m}
 		l.furnish(t)
-		t.Run("requests tell nothing", l.requestsAlike)
-		t.Run("renewals tell nothing", l.renewalsAlike)
-		t.Run("limits tell nothing", l.limitsAlike)
+		t.Run("requests reveal nothing", l.requestsAlike)
+		t.Run("renewals reveal nothing", l.renewalsAlike)
+		t.Run("limits reveal nothing", l.limitsAlike)
 		t.Run("no code for another purpose", l.purposes)
 		t.Run("whose code", l.whoseCode)
 		t.Run("wrong codes count", l.wrongCodes)

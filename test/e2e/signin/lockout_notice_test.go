@@ -21,12 +21,12 @@ func TestLockoutNotice(t *testing.T) {
 		for i := range 10 {
 			kit.MustRefuse(t, "wrong", signInFrom([]*kit.Server{a.Server, m}[i%2], fmt.Sprint("203.0.113.", i), "n1", kit.WrongCode), kit.WrongCredentialsBody)
 		}
-		told := a.Inbox.Next(t)
+		notice := a.Inbox.Next(t)
 		state := a.Login("n1").Lockout
-		if told.MessageType != "AccountLocked" || told.Path != "/accountlocked" || told.EventBody.Username != "n1" ||
-			told.Recipient.Email != "n1@people.example" || told.UserToken != "" || told.EventBody.LockedUntil == nil ||
-			!told.EventBody.LockedUntil.Equal(state.LockedUntil.Truncate(time.Second)) {
-			t.Errorf("got the notice %+v, locked until %v", told, state.LockedUntil)
+		if notice.MessageType != "AccountLocked" || notice.Path != "/accountlocked" || notice.EventBody.Username != "n1" ||
+			notice.Recipient.Email != "n1@people.example" || notice.UserToken != "" || notice.EventBody.LockedUntil == nil ||
+			!notice.EventBody.LockedUntil.Equal(state.LockedUntil.Truncate(time.Second)) {
+			t.Errorf("got the notice %+v, locked until %v", notice, state.LockedUntil)
 		}
 		// Further locks within the hour, from any source, cause no notice.
 		for i := range 4 {

@@ -138,7 +138,7 @@ func phantomsAlike(t *testing.T, a *kit.OneServer) {
 		}
 	}
 	if u := state("d8-nobody").Lockout; u.Failures != 10 || !u.Locked(a.Clock.Now()) {
-		t.Errorf("the name that nobody has: got %+v, want locked after ten", u)
+		t.Errorf("the unknown name: got %+v, want locked after ten", u)
 	}
 }
 

@@ -207,9 +207,9 @@ func (p *dpopTest) exchange(t *testing.T) {
 // nonce tests that one replica accepts the nonce of the other.
 func (p *dpopTest) nonce(t *testing.T) {
 	h, strict := p.NewDPoPKey(t), p.Serve(kit.SharedIssuer, "LATCHKEY_DPOP_NONCE=true")
-	told := strict.Token(h.TokenHeader(), p.byMachine()...)
-	mustFail(t, "no nonce", told, "use_dpop_nonce")
-	nonce := told.Header.Get("DPoP-Nonce")
+	challenged := strict.Token(h.TokenHeader(), p.byMachine()...)
+	mustFail(t, "no nonce", challenged, "use_dpop_nonce")
+	nonce := challenged.Header.Get("DPoP-Nonce")
 	got := strict.Token(h.TokenHeader("nonce", nonce), p.byMachine()...)
 	token := mustBeOf(t, "its nonce", got, "DPoP")
 	if got.Header.Get("DPoP-Nonce") == "" {
