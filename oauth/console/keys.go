@@ -68,6 +68,9 @@ type timeScale struct {
 // timeUnit is the time that the scale shows as long as the next doubling.
 const timeUnit = 10 * time.Minute
 
+// narrowest is the width, in percent, with which a span can be seen.
+const narrowest = 0.5
+
 func (s timeScale) at(t time.Time) float64 {
 	d := t.Sub(s.now)
 	part := math.Log1p(float64(d.Abs())/float64(timeUnit)) / math.Log1p(float64(s.longest)/float64(timeUnit))
@@ -91,9 +94,12 @@ func timeLine(keys []wire.SigningKey, now time.Time) keyLine {
 	var line keyLine
 	for _, k := range keys {
 		shown := shownKey{SigningKey: k, Look: keyLook(k.State), MayBe: !k.External && k.State != keyRevoked && k.State != keyGone}
+		end := 0.0
 		for _, s := range spansOf(k, now.Add(scale.longest)) {
 			if s.to.After(s.from) {
-				shown.Spans = append(shown.Spans, keySpan{s.state, percent(scale.at(s.from)), percent(max(scale.at(s.to)-scale.at(s.from), 0.5))})
+				from := max(scale.at(s.from), end) // the span before may be drawn wider than it is
+				end = max(scale.at(s.to), from+narrowest)
+				shown.Spans = append(shown.Spans, keySpan{s.state, percent(from), percent(end - from)})
 			}
 		}
 		line.Keys = append(line.Keys, shown)
