@@ -29,6 +29,11 @@ type change struct {
 	// what the fields show. stored is what is stored, sent the members that change. It may
 	// be nil.
 	Effects func(stored, sent resource) ([]string, error)
+	// Explain returns what a new password profile allows, beside what the stored one does.
+	// It may be nil.
+	Explain func(sent resource) (*explanationView, error)
+	// Tries are other things that can be done with the filled-in form before the change.
+	Tries []tryOut
 	// Body changes what is sent to /v1. It may be nil.
 	Body func(sent resource)
 	// After makes further changes when the change is made. It may be nil.
@@ -36,6 +41,12 @@ type change struct {
 	// Done returns the path of the screen that is shown next, below Path, and what it shows
 	// once. got is the answer of /v1. It may be nil: then the screen is Back.
 	Done func(got resource) (path string, n notice)
+}
+
+// tryOut is a button that sends the form to another screen.
+type tryOut struct {
+	Text string // name of the text
+	Path string // of the screen, below Path
 }
 
 // Steps of a change; the values of the buttons "step".
@@ -53,6 +64,7 @@ type changeView struct {
 	ETag        string
 	Differences []difference
 	Sentences   []string
+	Explanation *explanationView
 	Conflict    bool              // somebody else changed it meanwhile
 	Changers    []wire.AuditEvent // who, the last one first
 	Fault       string
@@ -132,7 +144,13 @@ func (x *call) reviewChange(v changeView) error {
 		v.Form.Fault = x.t("frame.nothingChanged")
 		return x.showForm(v, http.StatusOK)
 	}
-	return x.showReview(v, stored, sent)
+	err = x.showReview(v, stored, sent)
+	var refused *refusal
+	if errors.As(err, &refused) && refused.Status == http.StatusBadRequest {
+		v.Form.blame(refused)
+		return x.showForm(v, refused.Status)
+	}
+	return err
 }
 
 func (x *call) showReview(v changeView, stored, sent resource) (err error) {
@@ -142,6 +160,11 @@ func (x *call) showReview(v changeView, stored, sent resource) (err error) {
 	}
 	if v.Effects != nil {
 		if v.Sentences, err = v.Effects(stored, sent); err != nil {
+			return err
+		}
+	}
+	if v.Explain != nil {
+		if v.Explanation, err = v.Explain(sent); err != nil {
 			return err
 		}
 	}

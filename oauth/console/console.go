@@ -53,11 +53,12 @@ type Config struct {
 
 // Console serves the screens.
 type Console struct {
-	cfg     Config
-	base    string // the path of the issuer, without a slash at its end
-	files   *files
-	screens []screen
-	methods map[string]openapi.Operation // by ID
+	cfg      Config
+	base     string // the path of the issuer, without a slash at its end
+	files    *files
+	screens  []screen
+	methods  map[string]openapi.Operation // by ID
+	document apiDocumentReader
 }
 
 // New returns the Console, or an error if a field is missing.

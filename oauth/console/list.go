@@ -33,9 +33,11 @@ func readList[T any](x *call, path string, filters ...string) (list[T], error) {
 		query.Set("search", l.Search)
 	}
 	for _, name := range filters {
-		if value := strings.TrimSpace(given.Get(name)); value != "" {
-			query.Set(name, value)
-			l.Values.Set(name, value)
+		for _, value := range given[name] {
+			if value = strings.TrimSpace(value); value != "" {
+				query.Add(name, value)
+				l.Values.Add(name, value)
+			}
 		}
 	}
 	start := maps.Clone(query)

@@ -25,6 +25,9 @@ func (c *Console) allScreens() []screen {
 		c.userScreens(),
 		c.sessionSearch(),
 		c.keyScreens(),
+		c.profileScreens(),
+		c.auditScreens(),
+		c.apiScreens(),
 	)
 }
 
