@@ -13,8 +13,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestElasticPathBudget: account tokens for 25 accounts take at most five round trips,
-// and one commit.
+// TestElasticPathBudget tests that account tokens for 25 accounts take at most five round
+// trips, and one commit.
 func TestElasticPathBudget(t *testing.T) {
 	t.Parallel()
 	for name, url := range map[string]func(*testing.T) string{
@@ -43,7 +43,7 @@ func testTokenBudget(t *testing.T, databaseURL string) {
 	defer server.Close()
 	n := &kit.Server{T: t, URL: server.URL}
 	implicit := kit.MustJSON(t, "implicit token", 200, n.Form("/oauth/access_token", "grant_type", "implicit", "client_id", s.shop.ID))
-	// What is kept in memory is kept from the moment on that the listener hears.
+	// Configuration is kept in memory as soon as the listener is connected.
 	kit.Eventually(t, "a client is remembered", func() bool {
 		n.Form("/oauth/access_token", "grant_type", "implicit", "client_id", s.shop.ID)
 		seen.take()
@@ -68,19 +68,19 @@ func testTokenBudget(t *testing.T, databaseURL string) {
 		}
 	}
 	if n := len(got.Column("token")); n != 25 {
-		t.Fatalf("%d tokens, want 25", n)
+		t.Fatalf("got %d tokens, want 25", n)
 	}
 	if trips(verbs) > most || commits(verbs) != 1 {
-		t.Errorf("statements %v: %d trips, want at most %d, and %d commits, want 1", verbs, trips(verbs), most, commits(verbs))
+		t.Errorf("statements %v: got %d trips, want at most %d, and %d commits, want 1", verbs, trips(verbs), most, commits(verbs))
 	}
 	if verbs, _ := signIn(400, kit.WrongCode); trips(verbs) > most || commits(verbs) != 1 {
-		t.Errorf("wrong code: statements %v", verbs)
+		t.Errorf("wrong code: got statements %v", verbs)
 	}
 	v.AccountToken = got.Text("data", 3, "token")
 	seen.take()
 	v.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
 	if verbs := seen.take(); len(verbs) > 5 || commits(verbs) != 0 {
-		t.Errorf("held token: statements %v", verbs)
+		t.Errorf("held token: got statements %v", verbs)
 	}
 }
 

@@ -32,9 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// bareServer is what the server is measured against: the least that could
-// answer a token request. Its arguments are an address to listen on and a
-// PostgreSQL database.
+// bareServer is what the server is compared with: the least work that can answer a token
+// request. Its arguments are an address to listen on and a PostgreSQL database.
 func bareServer() {
 	if err := serveBare(os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, err)

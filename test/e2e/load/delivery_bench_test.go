@@ -39,9 +39,9 @@ MessageSenders:
   - {ID: hanging, Name: Hanging, MessageTypes: [OneTimePassword], URL: "%s", SharedKey: key-of-the-message-sender, Assignments: [{BuyerID: hung}]}
 `
 
-// BenchmarkDelivery shows what delivery has to reach, on both databases: a
-// backlog to a receiver that takes its time leaves quickly, and a receiver that
-// hangs delays nobody else's message. Run it with make bench-delivery.
+// BenchmarkDelivery measures, on both databases, that a backlog to a slow receiver is sent
+// quickly, and that a receiver that hangs delays no other message. Run it with make
+// bench-delivery.
 func BenchmarkDelivery(b *testing.B) {
 	fmt.Printf("\n%-10s  %-58s  %8s  %8s\n", "database", "what", "wanted", "measured")
 	b.Run("sqlite", func(b *testing.B) {
@@ -93,7 +93,7 @@ func benchDelivery(b *testing.B, database, url string) {
 	b.ReportMetric(delays[probes-1].Seconds(), "worst-s")
 }
 
-// queue leaves n messages to jane in the database, with nobody to deliver them.
+// queue leaves n messages to jane in the database, without a worker that delivers them.
 func queue(w *kit.Fixture, b *testing.B, n int) {
 	b.Helper()
 	w.WithApp(func(ctx context.Context, a *server.App) error {
@@ -159,7 +159,7 @@ func newTimedReceiver(b *testing.B, answersAfter time.Duration) *timedReceiver {
 	return r
 }
 
-// await waits until n messages have arrived, and tells when they did.
+// await waits until n messages have arrived, and returns when they did.
 func (r *timedReceiver) await(b *testing.B, n int) []time.Time {
 	b.Helper()
 	r.mu.Lock()

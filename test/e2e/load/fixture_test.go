@@ -24,8 +24,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// durablePostgres starts a PostgreSQL server that keeps its promises, for
-// measurements.
+// durablePostgres starts a PostgreSQL server that syncs its commits to disk, for measurements.
 var durablePostgres = pgtest.Shared(pgtest.Config{Migrate: func(url string) error {
 	store, err := gormstore.Open(context.Background(), gormstore.Config{URL: url})
 	if err != nil {
@@ -46,8 +45,7 @@ type loadFixture struct {
 	logins        []storage.Login
 }
 
-// newLoadFixture fills an empty database. seen hears of each statement; it may be
-// nil.
+// newLoadFixture fills an empty database. seen gets each statement; it may be nil.
 func newLoadFixture(tb testing.TB, databaseURL string, logins int, seen func(sql string)) *loadFixture {
 	tb.Helper()
 	cfg, err := config.Load(config.Sources{Environ: []string{
@@ -86,7 +84,7 @@ func (s *loadFixture) client(id string, flags ...string) kit.Client {
 	return w.CreateClient(s.tb, append(flags, "--name", id, "--id", id, "--access-token-duration", "15m")...)
 }
 
-// people makes a buyer whose users have two roles.
+// people creates a buyer whose users have two roles.
 func (s *loadFixture) people(logins int) {
 	s.tb.Helper()
 	store := s.app.Store
@@ -125,10 +123,10 @@ func (s *loadFixture) person(ctx context.Context, name string) error {
 	return err
 }
 
-// plantedCode is everybody's one-time password.
+// plantedCode is the one-time password of all users.
 const plantedCode = "K7M2QX9T"
 
-// plant gives logins a fresh code, as the worker would, without a message.
+// plant stores a fresh code for logins, as the worker does, without a message.
 func (s *loadFixture) plant(logins []storage.Login) {
 	s.tb.Helper()
 	now, codes := time.Now().UTC(), otp.NewCodes(s.app.Peppers)
@@ -155,7 +153,7 @@ func (s *loadFixture) plant(logins []storage.Login) {
 	}))
 }
 
-// listen makes a replica that hears of changes, and so keeps configuration in
+// listen starts a replica that is notified of changes, and therefore keeps configuration in
 // memory, but does no other work of its own.
 func (s *loadFixture) listen() *server.Server {
 	s.tb.Helper()

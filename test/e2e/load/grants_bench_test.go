@@ -30,7 +30,7 @@ func benchmarkGrants(b *testing.B, databaseURL string) {
 		s.must(err)
 		w := httptest.NewRecorder()
 		if h.ServeHTTP(w, request); w.Code != c.status {
-			b.Fatalf("%s: %d %s", c.path, w.Code, w.Body)
+			b.Fatalf("%s: got %d %s", c.path, w.Code, w.Body)
 		}
 		return kit.Response{Status: w.Code, Header: w.Header(), Body: w.Body.String()}
 	}

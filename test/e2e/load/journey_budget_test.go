@@ -19,9 +19,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestJourneyCommits holds the whole journey of a one-time password (request, issue,
-// deliver, redeem) to four durable commits. Audit events, which are stored in batches, are
-// not counted.
+// TestJourneyCommits tests that the whole journey of a one-time password (request, issue,
+// deliver, redeem) takes at most four durable commits. Audit events, which are stored in
+// batches, are not counted.
 func TestJourneyCommits(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
@@ -68,8 +68,8 @@ func testJourneyCommits(t *testing.T, databaseURL string) {
 	s.app.Console = console
 	node := s.run()
 
-	// A journey during which a worker happens to look for work by itself may take more.
-	// So the test waits for one that is not disturbed.
+	// A journey during which a worker looks for work by itself takes more, so the test waits
+	// for one that is not disturbed.
 	want := []string{"request", "issue", "deliver", "redeem"}
 	var got []string
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
@@ -114,7 +114,7 @@ func (n runningServer) Post(t *testing.T, c apiCall) {
 	}
 	defer response.Body.Close() //nolint:errcheck // only read
 	if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != c.status {
-		t.Fatalf("%s: %d %s (%v), want %d", c.path, response.StatusCode, body, err, c.status)
+		t.Fatalf("%s: got %d %s (%v), want %d", c.path, response.StatusCode, body, err, c.status)
 	}
 }
 

@@ -30,13 +30,12 @@ const (
 // loadColumns are the numbers of connections measured.
 var loadColumns = [...]int{1, 8, 32}
 
-// BenchmarkLoad loads real server processes and prints one table: requests a
-// second of each path, and next to them their ratio to a bare handler that
-// parses the same form and signs once, and to the same with one durable UPDATE;
-// at last the processor time that the server's process took for a request,
-// with what it did behind the answer. The paths take turns in several rounds, so that noise hits all alike; the
-// databases, the servers and the load share the machine. Then it prints what a
-// server's memory does while it issues many tokens.
+// BenchmarkLoad loads real server processes and prints one table: requests per second of each
+// path, their ratio to a bare handler that parses the same form and signs once, and to the same
+// with one durable UPDATE, and the processor time of the server's process per request,
+// including its work after the answer. The paths take turns in several rounds, so that noise
+// affects all of them. The databases, the servers and the load share the machine. Then it
+// prints the memory of a server while it issues many tokens.
 func BenchmarkLoad(b *testing.B) {
 	binary := buildServer(b)
 	urls := map[string]string{
@@ -213,6 +212,6 @@ func (s *loadFixture) memory(database string, p *kit.MeasuredProcess) {
 	_, _ = fmt.Printf("resident MB on %s: %.0f at start, %.0f after 10,000 tokens, %.0f after 100,000 more, %.0f after 10,000 refreshes; peak %.0f\n",
 		database, start, warm, tokens, refreshed, peak)
 	if peak > maxMemory || tokens > warm+maxGrowth {
-		s.tb.Errorf("%s: resident memory is to stay below %d MB and not to grow with the number of tokens", database, maxMemory)
+		s.tb.Errorf("%s: resident memory must stay below %d MB and must not grow with the number of tokens", database, maxMemory)
 	}
 }

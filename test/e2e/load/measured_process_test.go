@@ -31,8 +31,8 @@ func buildServer(tb testing.TB) string {
 	return binary
 }
 
-// startServer runs "latchkey serve" with its defaults, but for the limit of a recipient,
-// and throws its log away.
+// startServer runs "latchkey serve" with its defaults, except the limit of a recipient, and
+// discards its log.
 func startServer(tb testing.TB, binary, databaseURL string) *kit.MeasuredProcess {
 	tb.Helper()
 	listen, ops := kit.FreeAddresses(tb)
@@ -73,8 +73,7 @@ func memory(p *kit.MeasuredProcess, which string) float64 {
 	return 0
 }
 
-// awaitQuiet waits until the process has finished what goes on behind its
-// answers.
+// awaitQuiet waits until the process has finished what it does after its answers.
 func awaitQuiet(p *kit.MeasuredProcess) {
 	p.TB.Helper()
 	for used := ticks(p); ; {
@@ -152,8 +151,8 @@ func run(p *kit.MeasuredProcess, callers []caller, end time.Duration) (calls int
 	return calls, took
 }
 
-// exchange sends a call and reads the answer. It does no more than it must:
-// the caller competes with the server for the processors.
+// exchange sends a call and reads the answer. It does as little as possible, because the caller
+// competes with the server for the processors.
 func exchange(conn *bufio.ReadWriter, c apiCall) ([]byte, error) {
 	if c.media == "" {
 		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: bench\r\nCookie: %s\r\n\r\n", c.path, c.cookie)
@@ -171,7 +170,7 @@ func exchange(conn *bufio.ReadWriter, c apiCall) ([]byte, error) {
 	defer response.Body.Close() //nolint:errcheck // only read
 	body, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != c.status {
-		err = fmt.Errorf("%s: %d %s, want %d", c.path, response.StatusCode, body, c.status)
+		err = fmt.Errorf("%s: got %d %s, want %d", c.path, response.StatusCode, body, c.status)
 	}
 	return body, err
 }

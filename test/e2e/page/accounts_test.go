@@ -8,8 +8,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestAccounts lets a user who belongs to several accounts choose. The session keeps the
-// choice.
+// TestAccounts tests that a user who belongs to several accounts can choose one, and that the
+// session keeps the choice.
 func TestAccounts(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.Apply(`
@@ -28,30 +28,30 @@ Buyers:
 		}
 		for _, wrong := range []string{"", "closed", "nowhere"} {
 			if got := b.submit(page, "account", wrong); got.status != 200 || strings.Count(got.body, `name="account"`) != 2 {
-				t.Errorf("account %q: %d %s", wrong, got.status, got.body)
+				t.Errorf("account %q: got %d %s", wrong, got.status, got.body)
 			}
 		}
 		token, err := a.exchange(b.submit(page, "account", "second").response(t, callback).Get("code"))
 		s.Must(err)
 		if id, _ := token.Extra("account_id").(string); id != "second" || token.Extra("scope") != "openid Approver" {
-			t.Errorf("account %q, scope %v", id, token.Extra("scope"))
+			t.Errorf("got the account %q, scope %v", id, token.Extra("scope"))
 		}
 		again := s.spa("openid")
 		token, err = again.exchange(b.get(again.path("prompt", "none")).response(t, callback).Get("code"))
 		s.Must(err)
 		if token.Extra("account_id") != "second" {
-			t.Errorf("the session forgot the account: %v", token.Extra("account_id"))
+			t.Errorf("silent sign-in: got the account %v", token.Extra("account_id"))
 		}
 		refreshed := s.Server.Form("/oauth/token", "grant_type", "refresh_token", "refresh_token", token.RefreshToken, "client_id", "spa")
 		if refreshed.Field("account_id") != "second" || refreshed.Field("scope") != "openid Approver" {
-			t.Errorf("refreshed: %s", refreshed.Body)
+			t.Errorf("refreshed: got %s", refreshed.Body)
 		}
 		s.exec(`DELETE FROM memberships WHERE id = 'm-second'`)
 		gone := s.spa("openid")
 		token, err = gone.exchange(b.get(gone.path("prompt", "none")).response(t, callback).Get("code"))
 		s.Must(err)
 		if token.Extra("account_id") != nil {
-			t.Errorf("a token for an account of which the user is no member any more: %v", token.Extra("account_id"))
+			t.Errorf("got a token for account %v, of which the user is no longer a member", token.Extra("account_id"))
 		}
 		s.addSecond()
 		own := s.spa("openid")
@@ -59,7 +59,7 @@ Buyers:
 		token, err = own.exchange(b.submit(chooser, "account", "acme").response(t, callback).Get("code"))
 		s.Must(err)
 		if token.Extra("account_id") != nil || token.Extra("scope") != "openid MeAdmin Shopper" {
-			t.Errorf("own company: account %v, scope %v", token.Extra("account_id"), token.Extra("scope"))
+			t.Errorf("own company: got account %v, scope %v", token.Extra("account_id"), token.Extra("scope"))
 		}
 	})
 }
@@ -77,7 +77,7 @@ func (s *site) exec(sql string) {
 	s.Must(err)
 }
 
-// TestFormPost returns the response in a form. The button works without JavaScript.
+// TestFormPost tests response_mode=form_post. The button works without JavaScript.
 func TestFormPost(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b, a := s.newBrowser(), s.spa("openid")
@@ -89,32 +89,32 @@ func TestFormPost(t *testing.T) {
 			}
 		}
 		if policy := got.header.Get("Content-Security-Policy"); strings.Contains(policy, "unsafe") || !strings.Contains(policy, "form-action 'self' https://app.example;") {
-			t.Errorf("policy %q", policy)
+			t.Errorf("got policy %q", policy)
 		}
 	})
 }
 
-// TestUserinfoNeedsOpenID asks for the user with a token without the scope openid.
+// TestUserinfoNeedsOpenID tests that userinfo refuses a token without the scope openid.
 func TestUserinfoNeedsOpenID(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		a, b := s.spa("Shopper"), s.newBrowser()
 		token, err := a.exchange(b.signIn(a, "jane").Get("code"))
 		s.Must(err)
 		if token.Extra("id_token") != nil || token.Extra("scope") != "Shopper" {
-			t.Errorf("ID token %v, scope %v", token.Extra("id_token"), token.Extra("scope"))
+			t.Errorf("got ID token %v, scope %v", token.Extra("id_token"), token.Extra("scope"))
 		}
 		for what, want := range map[string]int{token.AccessToken: 403, "x": 401, s.Server.SignIn("john", kit.Password).Field("access_token"): 403} {
 			if got := s.Server.Do(http.MethodGet, "/oauth/userinfo", "", "", "Authorization", "Bearer "+what); got.Status != want {
-				t.Errorf("userinfo: %d %s, want %d", got.Status, got.Body, want)
+				t.Errorf("userinfo: got %d %s, want %d", got.Status, got.Body, want)
 			}
 		}
 		if got := s.Server.Do(http.MethodGet, "/oauth/userinfo", "", ""); got.Status != 401 || got.Header.Get("WWW-Authenticate") == "" {
-			t.Errorf("without a token: %d", got.Status)
+			t.Errorf("without a token: got %d, want 401", got.Status)
 		}
 	})
 }
 
-// TestHeaders checks what every answer of the pages has.
+// TestHeaders tests the headers that every answer of the pages has.
 func TestHeaders(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.newBrowser()
@@ -126,12 +126,12 @@ func TestHeaders(t *testing.T) {
 			policy := got.header.Get("Content-Security-Policy")
 			if got.header.Get("Cache-Control") != "no-store" || got.header.Get("Referrer-Policy") != "no-referrer" ||
 				!strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
-				t.Errorf("%s: %v", what, got.header)
+				t.Errorf("%s: got %v", what, got.header)
 			}
 		}
 		for _, cookie := range first.header.Values("Set-Cookie") {
 			if !strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Lax") || !strings.Contains(cookie, "Path=/;") {
-				t.Errorf("cookie %q", cookie)
+				t.Errorf("got cookie %q", cookie)
 			}
 		}
 	})

@@ -20,8 +20,8 @@ import (
 
 const callback = "https://app.example/callback"
 
-// pageDocument contains the clients of the stories: a public one, a confidential one, and
-// one of a third party.
+// pageDocument contains the clients of the tests: a public one, a confidential one, and one of
+// a third party.
 const pageDocument = `
 ApiClients:
   - {ID: spa, AppName: Single page, Active: true, AccessTokenDuration: 60, RefreshTokenDuration: 1440, AllowAnyBuyer: true,
@@ -120,7 +120,7 @@ func (p shown) state(t *testing.T) string {
 	return found[1]
 }
 
-// asksFor fails the test unless the page asks for a field, with status 200.
+// asksFor fails the test unless the page has status 200 and asks for a field.
 func (p shown) asksFor(t *testing.T, field string) shown {
 	t.Helper()
 	if p.status != 200 || !strings.Contains(p.body, `autocomplete="`+field+`"`) {
@@ -155,7 +155,7 @@ func (p shown) alert() string {
 	return html.UnescapeString(found[1])
 }
 
-// attempt is an authorization request of a client.
+// attempt has the parameters of a client's authorization request.
 type attempt struct {
 	*site
 	config   oauth2.Config
@@ -211,7 +211,7 @@ func (b *browser) signIn(a *attempt, name string, more ...string) url.Values {
 	page = b.submit(page, "username", name).asksFor(b.t, "one-time-code")
 	got := b.submit(page, "code", b.Inbox.Next(b.t).EventBody.OneTimePassword).response(b.t, a.config.RedirectURL)
 	if got.Get("state") != a.state {
-		b.t.Fatalf("state %q", got.Get("state"))
+		b.t.Fatalf("got the state %q", got.Get("state"))
 	}
 	return got
 }

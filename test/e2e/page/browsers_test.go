@@ -10,8 +10,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestSession signs in once, and then goes on without a question until the request
-// demands one.
+// TestSession tests that after a sign-in, further requests need no question until one demands
+// it.
 func TestSession(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.newBrowser()
@@ -34,7 +34,7 @@ func TestSession(t *testing.T) {
 			"none": nil, "max_age in time": {"max_age", "3600"}, "hint": {"id_token_hint", hint}, "acr": {"acr_values", "urn:latchkey:acr:otp"},
 		} {
 			if got := b.get(s.spa().path(more...)).response(t, callback); got.Get("code") == "" {
-				t.Errorf("%s: %v", what, got)
+				t.Errorf("%s: got %v", what, got)
 			}
 		}
 		for what, more := range map[string][]string{
@@ -53,7 +53,7 @@ func TestSession(t *testing.T) {
 		resume := b.get(s.spa().path("prompt", "select_account"))
 		if !strings.Contains(resume.body, "Continue as jane") || strings.Count(resume.body, "<button") != 2 {
 			// The session is younger than the request only if it began after it.
-			t.Errorf("select_account: %s", resume.body)
+			t.Errorf("select_account: got the page %s", resume.body)
 		}
 		b.submit(resume, "do", "other").asksFor(t, "username")
 		if got := b.submit(resume).response(t, callback); got.Get("code") == "" {
@@ -62,14 +62,14 @@ func TestSession(t *testing.T) {
 	})
 }
 
-// TestSessionEnds checks what ends a session.
+// TestSessionEnds tests what ends a session.
 func TestSessionEnds(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.AddUsers("ann", "ben", "cat", "dan")
 		admin := s.NewAdmin(s.Server)
 		change := func(name, body string) {
 			if got := admin.Do(http.MethodPatch, "/v1/buyers/acme/users/"+name, body); got.Status != 200 {
-				t.Fatalf("change of %s: %d %s", name, got.Status, got.Body)
+				t.Fatalf("change of %s: got %d %s, want 200", name, got.Status, got.Body)
 			}
 		}
 		ends := map[string]func(){
@@ -86,14 +86,14 @@ func TestSessionEnds(t *testing.T) {
 			}
 			ends[name]()
 			if got := b.get(s.spa().path("prompt", "none")).response(t, callback); got.Get("error") != "login_required" {
-				t.Errorf("%s: the session goes on: %v", name, got)
+				t.Errorf("%s: the session has not ended: %v", name, got)
 			}
 		}
 	})
 }
 
-// TestOtherBrowser checks that a code is worth nothing elsewhere: in another browser, or in
-// the password grant.
+// TestOtherBrowser tests that a code is useless elsewhere: in another browser, or in the
+// password grant.
 func TestOtherBrowser(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		victim, other := s.newBrowser(), s.newBrowser()
@@ -102,7 +102,7 @@ func TestOtherBrowser(t *testing.T) {
 		kit.MustRefuse(t, "the password grant", s.Server.Form("/oauth/token", "grant_type", "password", "client_id", "spa", "username", "jane", "password", code), kit.WrongCredentialsBody)
 		other.submit(page, "code", code).asksFor(t, "username")
 
-		// The other browser asks too, and is refused with the victim's code.
+		// The other browser asks for a code too, but cannot use the victim's.
 		other.submit(other.get(s.spa().path()), "username", "john").asksFor(t, "one-time-code")
 		s.Inbox.Next(t)
 		// A stolen form does not help without the cookie.
@@ -113,8 +113,8 @@ func TestOtherBrowser(t *testing.T) {
 	})
 }
 
-// TestNoDeadEnds checks what people do to forms: post them twice, late, from two tabs,
-// without cookies, from another site.
+// TestNoDeadEnds tests what users do to forms: post them twice, late, from two tabs, without
+// cookies, from another site.
 func TestNoDeadEnds(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.newBrowser()
@@ -125,7 +125,7 @@ func TestNoDeadEnds(t *testing.T) {
 		code := s.Inbox.Next(t).EventBody.OneTimePassword
 		wrong := b.submit(page, "code", "00000000").asksFor(t, "one-time-code")
 		if wrong.alert() == "" || strings.Contains(wrong.body, "00000000") {
-			t.Errorf("a wrong code: %s", wrong.body)
+			t.Errorf("a wrong code: got the page %s", wrong.body)
 		}
 		for range 2 { // the second post goes on with the session of the first one
 			if got := b.submit(page, "code", code).response(t, callback); got.Get("code") == "" {
@@ -156,9 +156,8 @@ func TestNoDeadEnds(t *testing.T) {
 	})
 }
 
-// sealedValue is what differs between pages: sealed values.
-// TestOldFormAsksAgain: a form for prompt=login that is too old is no way around the
-// sign-in, although the user has signed in since it was shown.
+// TestOldFormAsksAgain tests that a form for prompt=login that is too old does not avoid the
+// sign-in, even if the user has signed in since it was shown.
 func TestOldFormAsksAgain(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.newBrowser()
@@ -172,11 +171,12 @@ func TestOldFormAsksAgain(t *testing.T) {
 	})
 }
 
+// sealedValue finds the sealed values, in which pages differ.
 var sealedValue = regexp.MustCompile(`value="[A-Za-z0-9_-]{200,}"`)
 
-// TestNobodyCanTell compares the pages for known, unknown, disabled and locked names of
-// equal length.
-func TestNobodyCanTell(t *testing.T) {
+// TestNamesAreIndistinguishable tests that the pages for known, unknown, disabled and locked names of equal
+// length do not differ.
+func TestNamesAreIndistinguishable(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.AddUsers("lock")
 		s.LockOut(s.Server, "lock")

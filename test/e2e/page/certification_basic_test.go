@@ -12,7 +12,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestCertificationBasic has the modules of the certification plan "Basic OP" of the OpenID
+// TestCertificationBasic runs the modules of the certification plan "Basic OP" of the OpenID
 // Foundation, by their names and in their order.
 func TestCertificationBasic(t *testing.T) {
 	runPlan(t, slices.Concat(responseModules, scopeModules, questionModules, parameterModules, codeModules, optionalModules))
@@ -32,13 +32,13 @@ var responseModules = []moduleTest{
 	{"oidcc-idtoken-signature", func(m *module) string {
 		header, _ := kit.DecodeJWT(m.t, m.signInFor(m.request()).idToken)
 		if id, _ := header["kid"].(string); header["alg"] != "RS256" || id == "" {
-			m.t.Errorf("header %v", header)
+			m.t.Errorf("got the header %v", header)
 		}
 		return ""
 	}},
 	{"oidcc-idtoken-unsigned", func(m *module) string {
 		if algs, _ := m.metadata("id_token_signing_alg_values_supported").([]any); len(algs) == 0 || slices.Contains(algs, any("none")) {
-			m.t.Errorf("algorithms %v", algs)
+			m.t.Errorf("got algorithms %v", algs)
 		}
 		return "ID tokens without a signature are not supported, and discovery does not list the algorithm none"
 	}},
@@ -56,10 +56,10 @@ var responseModules = []moduleTest{
 		m.userinfoAnswer(of, m.Server.Form("/oauth/userinfo", "access_token", of.AccessToken))
 		both := m.Server.Do(http.MethodPost, "/oauth/userinfo", kit.FormMedia, kit.EncodeForm("access_token", of.AccessToken), "Authorization", "Bearer "+of.AccessToken)
 		if both.Status != http.StatusBadRequest || both.Field("error") != "invalid_request" {
-			m.t.Errorf("in the header and in the form: %d %s", both.Status, both.Body)
+			m.t.Errorf("in the header and in the form: got %d %s, want 400", both.Status, both.Body)
 		}
 		if got := m.Server.Form("/oauth/userinfo", "access_token", of.AccessToken+"x"); got.Status != http.StatusUnauthorized {
-			m.t.Errorf("a changed token in the form: %d %s", got.Status, got.Body)
+			m.t.Errorf("a changed token in the form: got %d %s, want 401", got.Status, got.Body)
 		}
 		return ""
 	}},
@@ -76,14 +76,15 @@ var scopeClaims = map[string][]string{
 	"phone":   {"phone_number"},
 }
 
-// showsScopes signs in with scopes. Userinfo must have their claims, and none of another scope.
+// showsScopes signs in with scopes. Userinfo must have their claims, and no claims of other
+// scopes.
 func (m *module) showsScopes(a *attempt, scopes ...string) {
 	m.t.Helper()
 	shown := m.userinfo(m.signInFor(a))
 	for scope, claims := range scopeClaims {
 		for _, claim := range claims {
 			if _, has := shown[claim]; has != slices.Contains(scopes, scope) {
-				m.t.Errorf("scopes %v: userinfo %v", scopes, shown)
+				m.t.Errorf("scopes %v: got userinfo %v", scopes, shown)
 			}
 		}
 	}
@@ -93,7 +94,7 @@ func (m *module) showsScopes(a *attempt, scopes ...string) {
 func (m *module) hasNoAddress() string {
 	m.t.Helper()
 	if scopes, _ := m.metadata("scopes_supported").([]any); len(scopes) == 0 || slices.Contains(scopes, any("address")) {
-		m.t.Errorf("scopes %v", scopes)
+		m.t.Errorf("got scopes %v", scopes)
 	}
 	return "users have no postal address, and discovery does not list the scope address, which is ignored"
 }
@@ -158,8 +159,8 @@ var questionModules = []moduleTest{
 	}},
 }
 
-// mustAskAgain demands that a second request, with those parameters, asks the user although
-// the browser has a session.
+// mustAskAgain fails the test unless a second request, with those parameters, asks the user
+// although the browser has a session.
 func (m *module) mustAskAgain(more ...string) {
 	m.t.Helper()
 	first := m.signInFor(m.request())
@@ -167,11 +168,12 @@ func (m *module) mustAskAgain(more ...string) {
 	second := m.signInFor(m.request(), more...)
 	m.mustHave(second.claims, "sub", first.claims["sub"])
 	if second.claims["auth_time"].(float64) < first.claims["auth_time"].(float64)+2 {
-		m.t.Errorf("auth_time %v after %v", second.claims["auth_time"], first.claims["auth_time"])
+		m.t.Errorf("got auth_time %v after %v", second.claims["auth_time"], first.claims["auth_time"])
 	}
 }
 
-// mustNotAskAgain demands that a second request goes on with the session of the browser.
+// mustNotAskAgain fails the test unless a second request uses the session of the browser
+// without a question.
 func (m *module) mustNotAskAgain(more ...string) {
 	m.t.Helper()
 	first := m.signInFor(m.request())
@@ -210,14 +212,15 @@ var parameterModules = []moduleTest{
 	{"oidcc-ensure-request-with-acr-values-succeeds", func(m *module) string {
 		values, _ := m.metadata("acr_values_supported").([]any)
 		if !slices.Contains(values, any("urn:latchkey:acr:otp")) {
-			m.t.Errorf("acr_values_supported %v", values)
+			m.t.Errorf("got acr_values_supported %v", values)
 		}
 		m.mustHave(m.signInFor(m.request(), "acr_values", "urn:latchkey:acr:otp").claims, "acr", "urn:latchkey:acr:otp")
 		return ""
 	}},
 }
 
-// useTwice redeems a code twice. The second use must be refused, and end the access token.
+// useTwice redeems a code twice. The second use must be refused, and must revoke the access
+// token.
 func (m *module) useTwice(pause time.Duration) {
 	m.t.Helper()
 	a := m.request()
@@ -229,7 +232,7 @@ func (m *module) useTwice(pause time.Duration) {
 		m.t.Errorf("second use: %v", err)
 	}
 	if got := m.Server.Do(http.MethodGet, "/oauth/userinfo", "", "", "Authorization", "Bearer "+of.AccessToken); got.Status != http.StatusUnauthorized {
-		m.t.Errorf("the access token after the second use: %d %s", got.Status, got.Body)
+		m.t.Errorf("the access token after the second use: got %d %s, want 401", got.Status, got.Body)
 	}
 }
 
@@ -281,7 +284,7 @@ var optionalModules = []moduleTest{
 	{"oidcc-request-uri-unsigned-supported-correctly-or-rejected-as-unsupported", func(m *module) string {
 		m.mustRefuse(m.request(), "request_uri_not_supported", "request_uri", "https://rp.example/request.jwt")
 		if got := m.metadata("request_uri_parameter_supported"); got != false {
-			m.t.Errorf("request_uri_parameter_supported %v", got)
+			m.t.Errorf("request_uri_parameter_supported: got %v, want %v", got, false)
 		}
 		return ""
 	}},
@@ -289,14 +292,14 @@ var optionalModules = []moduleTest{
 		a := m.request()
 		m.mustRefuse(a, "request_not_supported", "request", m.requestObject(a))
 		if got := m.metadata("request_parameter_supported"); got != false {
-			m.t.Errorf("request_parameter_supported %v", got)
+			m.t.Errorf("request_parameter_supported: got %v, want %v", got, false)
 		}
 		return ""
 	}},
 	{"oidcc-claims-essential", func(m *module) string {
 		m.userinfo(m.signInFor(m.request(), "claims", `{"userinfo":{"name":{"essential":true}}}`))
 		if got := m.metadata("claims_parameter_supported"); got != false {
-			m.t.Errorf("claims_parameter_supported %v", got)
+			m.t.Errorf("claims_parameter_supported: got %v, want %v", got, false)
 		}
 		return "the parameter claims is not supported, as discovery says, and is ignored"
 	}},
@@ -312,7 +315,7 @@ var optionalModules = []moduleTest{
 	{"oidcc-ensure-request-with-valid-pkce-succeeds", func(m *module) string {
 		a := m.request()
 		if !strings.Contains(a.path(), "code_challenge_method=S256") {
-			m.t.Errorf("request %s", a.path())
+			m.t.Errorf("got request %s", a.path())
 		}
 		m.signInFor(a)
 		return ""
@@ -331,7 +334,7 @@ func refreshModule(m *module) string {
 			kit.EncodeForm("grant_type", "refresh_token", "refresh_token", of.RefreshToken), "Authorization", basic(id))
 	}
 	if got := refresh("second-rp"); got.Field("error") != "invalid_grant" {
-		m.t.Errorf("another client: %d %s", got.Status, got.Body)
+		m.t.Errorf("another client: got %d %s", got.Status, got.Body)
 	}
 	renewed := kit.MustIssue(m.t, "refresh", refresh("rp"))
 	of.AccessToken = renewed.Field("access_token")

@@ -11,8 +11,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestCertificationLogout has the modules of the certification plan for RP-initiated logout
-// of the OpenID Foundation, by their names and in their order.
+// TestCertificationLogout runs the modules of the certification plan for RP-initiated logout of
+// the OpenID Foundation, by their names and in their order.
 func TestCertificationLogout(t *testing.T) {
 	runPlan(t, logoutModules)
 }
@@ -23,8 +23,8 @@ func (m *module) mustBeSignedOut() {
 	m.mustRefuse(m.request(), "login_required", "prompt", "none")
 }
 
-// mustStay demands that the browser is not sent to the relying party, and that the session
-// goes on until the user answers a question. The answer sends nobody there either.
+// mustStay fails the test unless the browser stays at the server, also after the user has
+// answered the question, and has its session until then.
 func (m *module) mustStay(fields ...string) {
 	m.t.Helper()
 	got := m.get(logoutPath(append(fields, "state", "s-1")...))
@@ -34,10 +34,10 @@ func (m *module) mustStay(fields ...string) {
 		m.t.Errorf("sent to %s", got.header.Get("Location"))
 	case got.status == http.StatusOK:
 		if answered := m.answer(got.mustAsk(m.t, "logout")); answered.header.Get("Location") != "" || answered.status != http.StatusOK {
-			m.t.Errorf("after the answer: %d to %s", answered.status, answered.header.Get("Location"))
+			m.t.Errorf("after the answer: got %d to %s", answered.status, answered.header.Get("Location"))
 		}
 	case got.status != http.StatusBadRequest || !strings.Contains(got.body, "Request id"):
-		m.t.Errorf("neither a question nor an error page: %d %s", got.status, got.body)
+		m.t.Errorf("got %d, want a question or an error page: %s", got.status, got.body)
 	}
 }
 
@@ -55,7 +55,7 @@ func (m *module) signOut(fields ...string) {
 	m.signInFor(m.request())
 	done := m.answer(m.get(logoutPath(fields...)).mustAsk(m.t, "logout"))
 	if done.status != http.StatusOK || !strings.Contains(done.body, "You have signed out.") {
-		m.t.Errorf("after the answer: %d %v %s", done.status, done.header, done.body)
+		m.t.Errorf("after the answer: got %d %v %s", done.status, done.header, done.body)
 	}
 	m.mustBeSignedOut()
 }
@@ -63,7 +63,7 @@ func (m *module) signOut(fields ...string) {
 var logoutModules = []moduleTest{
 	{"oidcc-rp-initiated-logout-discovery-endpoint-verification", func(m *module) string {
 		if got := m.metadata("end_session_endpoint"); got != "http://latchkey.test/oauth/end_session" {
-			m.t.Errorf("end_session_endpoint %v", got)
+			m.t.Errorf("end_session_endpoint: got %v, want http://latchkey.test/oauth/end_session", got)
 		}
 		return ""
 	}},

@@ -13,10 +13,10 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// relyingParty is where the relying party of the certification plans is.
+// relyingParty is the redirect URI of the relying party of the certification plans.
 const relyingParty = "https://rp.example/callback"
 
-// loggedOut is where it expects the browser after a logout.
+// loggedOut is where the relying party expects the browser after a logout.
 const loggedOut = "https://rp.example/bye"
 
 // certificationDocument contains the two clients that the plans need.
@@ -28,8 +28,8 @@ ApiClients:
      GrantTypes: [authorization_code, refresh_token], AllowedCredentials: [otp], RedirectUris: ["https://rp.example/callback"]}
 `
 
-// module is what one module of a certification plan uses: a user of its own, and a browser
-// without a session.
+// module is what one module of a certification plan uses: its own user, and a browser without a
+// session.
 type module struct {
 	*browser
 	user string
@@ -94,7 +94,7 @@ func (m *module) signInFor(a *attempt, more ...string) grant {
 	return m.redeem(a, m.signIn(a, m.user, more...))
 }
 
-// silently redeems a code that the session of the browser gives without a question.
+// silently redeems a code that the browser gets by its session, without a question.
 func (m *module) silently(a *attempt, more ...string) grant {
 	m.t.Helper()
 	return m.redeem(a, m.get(a.path(more...)).response(m.t, relyingParty))
@@ -104,7 +104,7 @@ func (m *module) silently(a *attempt, more ...string) grant {
 func (m *module) redeem(a *attempt, response url.Values) grant {
 	m.t.Helper()
 	if response.Get("state") != a.state || response.Get("iss") != "http://latchkey.test" {
-		m.t.Errorf("response %v, want state %q", response, a.state)
+		m.t.Errorf("got response %v, want state %q", response, a.state)
 	}
 	token, err := a.exchange(response.Get("code"))
 	m.Must(err)
@@ -116,12 +116,12 @@ func (m *module) redeem(a *attempt, response url.Values) grant {
 	claims := map[string]any{}
 	m.Must(id.Claims(&claims))
 	if id.Subject == "" || claims["auth_time"] == nil {
-		m.t.Errorf("claims %v", claims)
+		m.t.Errorf("got the claims %v", claims)
 	}
 	return grant{token, raw, claims}
 }
 
-// userinfo asks the userinfo endpoint, and checks that it speaks of the user of the ID token.
+// userinfo gets the claims from userinfo, and checks that the subject is that of the ID token.
 func (m *module) userinfo(of grant) map[string]any {
 	m.t.Helper()
 	return m.userinfoAnswer(of, m.Server.Do(http.MethodGet, "/oauth/userinfo", "", "", "Authorization", "Bearer "+of.AccessToken))
@@ -131,7 +131,7 @@ func (m *module) userinfoAnswer(of grant, answer kit.Response) map[string]any {
 	m.t.Helper()
 	claims := kit.MustJSON(m.t, "userinfo", http.StatusOK, answer)
 	if claims.Text("sub") != of.claims["sub"] {
-		m.t.Errorf("userinfo %s, ID token %v", answer.Body, of.claims)
+		m.t.Errorf("got userinfo %s, ID token %v", answer.Body, of.claims)
 	}
 	members, _ := claims.At().(map[string]any)
 	return members
@@ -142,7 +142,7 @@ func (m *module) mustHave(claims map[string]any, want ...any) {
 	m.t.Helper()
 	for i := 0; i+1 < len(want); i += 2 {
 		if got := claims[want[i].(string)]; got != want[i+1] {
-			m.t.Errorf("claim %v is %v, want %v", want[i], got, want[i+1])
+			m.t.Errorf("claim %v: got %v, want %v", want[i], got, want[i+1])
 		}
 	}
 }
@@ -157,6 +157,6 @@ func (m *module) metadata(name string) any {
 func (m *module) mustRefuse(a *attempt, code string, more ...string) {
 	m.t.Helper()
 	if got := m.get(a.path(more...)).response(m.t, relyingParty); got.Get("error") != code || got.Get("state") != a.state || got.Has("code") {
-		m.t.Errorf("response %v, want error %s", got, code)
+		m.t.Errorf("got response %v, want error %s", got, code)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestClients registers clients for the page in each way.
+// TestClients tests clients that are registered for the pages in each way.
 func TestClients(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		admin := s.NewAdmin(s.Server)
@@ -25,14 +25,14 @@ func TestClients(t *testing.T) {
 			`"BackchannelLogoutUri":"https://made.example/logout"`, `"IDTokenSigningAlg":"EdDSA"`,
 		} {
 			if made.Status != 201 || !strings.Contains(made.Body, part) {
-				t.Errorf("%s is missing: %d %s", part, made.Status, made.Body)
+				t.Errorf("%s is missing: got %d %s, want 201", part, made.Status, made.Body)
 			}
 		}
 		for _, uri := range []string{"http://made.example/a", "https://*.made.example/a", "https://made.example/a#b", "/a", "javascript:alert(1)"} {
 			text, err := json.Marshal(map[string]any{"RedirectUris": []string{uri}})
 			s.Must(err)
 			if got := admin.Do(http.MethodPatch, "/v1/apiclients/made", string(text)); got.Status != 400 || !strings.Contains(got.Body, "redirect URI") {
-				t.Errorf("%s: %d %s", uri, got.Status, got.Body)
+				t.Errorf("%s: got %d %s, want 400", uri, got.Status, got.Body)
 			}
 		}
 		a, b := s.attempt("made", "", "https://made.example/a", "openid"), s.newBrowser()
@@ -47,9 +47,9 @@ func TestClients(t *testing.T) {
 	})
 }
 
-// TestShield guesses codes at the page from one public address, until it is refused with a
-// page in the language of the browser, although each answer has status 200. The page for
-// logouts refuses the same address.
+// TestShield tests that an address that guesses codes at the page is refused with a page in the
+// language of the browser, although each answer has status 200. The page for logouts refuses
+// the same address.
 func TestShield(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newSite(t, w, kit.BehindProxy, "LATCHKEY_SHIELD=5/1m")
@@ -85,8 +85,8 @@ func TestShield(t *testing.T) {
 	})
 }
 
-// TestRegisteredClients registers a client by RFC 7591 and by the command line, and signs
-// in through them.
+// TestRegisteredClients tests sign-ins through clients that are registered by RFC 7591 and by
+// the command line.
 func TestRegisteredClients(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		admin := s.NewAdmin(s.Server)
@@ -94,7 +94,7 @@ func TestRegisteredClients(t *testing.T) {
 			`"redirect_uris":["com.example.app:/callback","http://127.0.0.1/callback"],"response_types":["code"],"require_pushed_authorization_requests":true}`)
 		for _, part := range []string{`"grant_types":["authorization_code"]`, `"response_types":["code"]`, `"redirect_uris":["com.example.app:/callback"`} {
 			if registered.Status != 201 || !strings.Contains(registered.Body, part) {
-				t.Errorf("%s is missing: %d %s", part, registered.Status, registered.Body)
+				t.Errorf("%s is missing: got %d %s, want 201", part, registered.Status, registered.Body)
 			}
 		}
 		a := s.attempt(registered.Field("client_id"), "", "http://127.0.0.1:51004/callback", "openid")
@@ -109,7 +109,7 @@ func TestRegisteredClients(t *testing.T) {
 		s.Must(json.Unmarshal([]byte(s.Run("client", "create", "--name", "Phone", "--public", "--grant", "authorization_code", "--grant", "refresh_token",
 			"--credential", "otp", "--role", "Shopper", "--redirect-uri", "com.example.phone:/callback")), &created))
 		if created.ID == "" || created.Secret != "" {
-			t.Fatalf("created %+v", created)
+			t.Fatalf("got created %+v", created)
 		}
 		var token struct {
 			Scope string `json:"scope"`
@@ -120,7 +120,7 @@ func TestRegisteredClients(t *testing.T) {
 			"redirect_uri", "com.example.phone:/callback", "code_verifier", phone.verifier))
 		s.Must(json.Unmarshal([]byte(answer.Body), &token))
 		if token.Scope != "openid Shopper" || answer.Field("refresh_token") == "" {
-			t.Errorf("token %s", answer.Body)
+			t.Errorf("got token %s", answer.Body)
 		}
 	})
 }

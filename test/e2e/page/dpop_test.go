@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestBoundCode binds a code to a key (RFC 9449 §10). Without a proof of that key nothing
-// is used up, and the tokens are bound to the key.
+// TestBoundCode tests a code that is bound to a key (RFC 9449 §10). A request without a proof
+// of that key leaves the code usable, and the tokens are bound to the key.
 func TestBoundCode(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		key, other := s.NewDPoPKey(t), s.NewDPoPKey(t)
@@ -21,10 +21,10 @@ func TestBoundCode(t *testing.T) {
 		}
 		const endpoint = "http://latchkey.test/oauth/token"
 		if got := redeem(nil); got.Field("error") != "invalid_dpop_proof" {
-			t.Errorf("without a proof: %d %s", got.Status, got.Body)
+			t.Errorf("without a proof: got %d %s", got.Status, got.Body)
 		}
 		if got := redeem(other.TokenHeader("htu", endpoint)); got.Field("error") != "invalid_grant" {
-			t.Errorf("with another key: %d %s", got.Status, got.Body)
+			t.Errorf("with another key: got %d %s", got.Status, got.Body)
 		}
 		got := kit.MustIssue(t, "the right key", redeem(key.TokenHeader("htu", endpoint)))
 		if got.Field("token_type") != "DPoP" {
@@ -34,13 +34,13 @@ func TestBoundCode(t *testing.T) {
 		sum := sha256.Sum256([]byte(token))
 		proof := key.Proof(http.MethodGet, "", "htu", "http://latchkey.test/oauth/userinfo", "ath", base64.RawURLEncoding.EncodeToString(sum[:]))
 		if got := s.Server.Do(http.MethodGet, "/oauth/userinfo", "", "", append(proof, "Authorization", "DPoP "+token)...); got.Status != 200 {
-			t.Errorf("userinfo: %d %s", got.Status, got.Body)
+			t.Errorf("userinfo: got %d %s, want 200", got.Status, got.Body)
 		}
 		if got := s.Server.Do(http.MethodGet, "/oauth/userinfo", "", "", "Authorization", "Bearer "+token); got.Status != 401 {
-			t.Errorf("userinfo as a bearer token: %d", got.Status)
+			t.Errorf("userinfo as a bearer token: got %d, want 401", got.Status)
 		}
 		if got := s.Server.Form("/oauth/userinfo", "access_token", token); got.Status != 401 {
-			t.Errorf("userinfo with the token in the form: %d", got.Status)
+			t.Errorf("userinfo with the token in the form: got %d, want 401", got.Status)
 		}
 	})
 }

@@ -12,8 +12,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestJourney signs a user in with strangers as client: x/oauth2 redeems the code, go-oidc
-// verifies the ID token.
+// TestJourney signs a user in with clients that others wrote: x/oauth2 redeems the code,
+// go-oidc verifies the ID token.
 func TestJourney(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		a, b := s.spa("openid", "profile", "email", "offline_access"), s.newBrowser()
@@ -21,7 +21,7 @@ func TestJourney(t *testing.T) {
 		token, err := a.exchange(got.Get("code"))
 		s.Must(err)
 		if token.RefreshToken == "" || token.TokenType != "Bearer" && token.TokenType != "bearer" {
-			t.Fatalf("token %+v", token)
+			t.Fatalf("got token %+v", token)
 		}
 		ctx := oidc.ClientContext(context.Background(), kit.HTTPClient)
 		verifier := oidc.NewVerifier("http://latchkey.test", oidc.NewRemoteKeySet(ctx, s.Server.URL+"/oauth/jwks"), &oidc.Config{ClientID: "spa", Now: s.Clock.Now})
@@ -33,11 +33,11 @@ func TestJourney(t *testing.T) {
 		s.Must(id.Claims(&claims))
 		for name, want := range map[string]any{"nonce": "n-1", "acr": "urn:latchkey:acr:otp", "email": nil, "scope": nil, "name": nil} {
 			if claims[name] != want {
-				t.Errorf("claim %s is %v, want %v", name, claims[name], want)
+				t.Errorf("claim %s: got %v, want %v", name, claims[name], want)
 			}
 		}
 		if sid, _ := claims["sid"].(string); len(sid) < 16 || claims["auth_time"] == nil {
-			t.Errorf("claims %v", claims)
+			t.Errorf("got the claims %v", claims)
 		}
 		s.checkUserinfo(t, token.AccessToken, id.Subject)
 
@@ -45,7 +45,7 @@ func TestJourney(t *testing.T) {
 		kit.MustIssue(t, "a refresh", refreshed)
 		s.checkUserinfo(t, refreshed.Field("access_token"), id.Subject)
 
-		// A second use ends all tokens, but only with everything right.
+		// A second use revokes all tokens, but only if everything else is right.
 		stolen := *a
 		stolen.verifier += "x"
 		if _, err := stolen.exchange(got.Get("code")); err == nil {
@@ -56,7 +56,7 @@ func TestJourney(t *testing.T) {
 			t.Errorf("second use: %v", err)
 		}
 		if answer := s.Server.Do(http.MethodGet, "/oauth/userinfo", "", "", "Authorization", "Bearer "+token.AccessToken); answer.Status != http.StatusUnauthorized {
-			t.Errorf("after the second use: %d", answer.Status)
+			t.Errorf("after the second use: got %d, want 401", answer.Status)
 		}
 	})
 }
@@ -67,16 +67,16 @@ func (s *site) checkUserinfo(t *testing.T, token, subject string) {
 		answer := s.Server.Do(method, "/oauth/userinfo", "", "", "Authorization", "Bearer "+token)
 		var claims map[string]any
 		if err := json.Unmarshal([]byte(answer.Body), &claims); err != nil || answer.Status != 200 {
-			t.Fatalf("userinfo: %d %s", answer.Status, answer.Body)
+			t.Fatalf("userinfo: got %d %s", answer.Status, answer.Body)
 		}
 		if claims["sub"] != subject || claims["name"] != "Jane Doe" || claims["email"] != "jane@example.com" || claims["email_verified"] != false {
-			t.Errorf("userinfo %v", claims)
+			t.Errorf("got userinfo %v", claims)
 		}
 	}
 }
 
-// TestWrongVerifier redeems a code with a wrong verifier, and with none. Both are refused,
-// and the code stays good.
+// TestWrongVerifier tests that a code is refused with a wrong verifier and without one, and
+// stays valid.
 func TestWrongVerifier(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		a := s.spa()
@@ -96,12 +96,12 @@ func TestWrongVerifier(t *testing.T) {
 			if what == "another code" {
 				fields = fields[:len(fields)-2]
 				if got := s.Server.Form("/oauth/token", append([]string{"grant_type", "authorization_code", "code", code + "x"}, fields...)...); got.Field("error") != "invalid_grant" {
-					t.Errorf("%s: %d %s", what, got.Status, got.Body)
+					t.Errorf("%s: got %d %s", what, got.Status, got.Body)
 				}
 				continue
 			}
 			if got := redeem(fields...); got.Status != 400 || got.Field("error") != "invalid_grant" {
-				t.Errorf("%s: %d %s", what, got.Status, got.Body)
+				t.Errorf("%s: got %d %s, want 400", what, got.Status, got.Body)
 			}
 		}
 		token, err := a.exchange(code)
@@ -112,8 +112,8 @@ func TestWrongVerifier(t *testing.T) {
 	})
 }
 
-// TestCodeRace redeems one code 100 times at two replicas. One gets tokens, and the others
-// end them.
+// TestCodeRace redeems one code 100 times at two replicas. One request gets tokens, and the
+// others revoke them.
 func TestCodeRace(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newSite(t, w, kit.LongRequestTimeout)
@@ -125,13 +125,13 @@ func TestCodeRace(t *testing.T) {
 				"redirect_uri", callback, "code_verifier", a.verifier)
 		})
 		if got := kit.CountStatuses(answers); got[200] != 1 || got[400] != 99 {
-			t.Fatalf("statuses %v", got)
+			t.Fatalf("got the statuses %v", got)
 		}
 		for _, answer := range answers {
 			if answer.Status == 200 {
 				got := s.Server.Do(http.MethodGet, "/oauth/userinfo", "", "", "Authorization", "Bearer "+answer.Field("access_token"))
 				if got.Status != 401 {
-					t.Errorf("the family goes on after a second use: %d", got.Status)
+					t.Errorf("access token after the second use: got %d, want 401", got.Status)
 				}
 			}
 		}

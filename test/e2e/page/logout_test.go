@@ -85,7 +85,7 @@ func (s *site) patchClient(id string, change kit.Object) {
 	s.Must(err)
 	got := s.NewAdmin(s.Server).Do(http.MethodPatch, "/v1/apiclients/"+id, string(body))
 	if got.Status != http.StatusOK {
-		s.t.Fatalf("change of client %s: %d %s", id, got.Status, got.Body)
+		s.t.Fatalf("change of client %s: got %d %s, want 200", id, got.Status, got.Body)
 	}
 }
 
@@ -126,7 +126,7 @@ func claimsOf(t *testing.T, token string) map[string]any {
 	return claims
 }
 
-// rename renames a table. Statements that use it fail as long as it is away.
+// rename renames a table. Statements that use it fail until it has its name again.
 func (s *site) rename(table, to string) {
 	s.t.Helper()
 	_, err := s.DB.Exec("ALTER TABLE " + table + " RENAME TO " + to)
@@ -169,17 +169,17 @@ func (p shown) mustAsk(t *testing.T, what string) shown {
 func (p shown) mustGoTo(t *testing.T, what, target string) {
 	t.Helper()
 	if p.status != http.StatusSeeOther || p.header.Get("Location") != target {
-		t.Fatalf("%s: %d to %q, want %q: %s", what, p.status, p.header.Get("Location"), target, p.body)
+		t.Fatalf("%s: got %d to %q, want %q: %s", what, p.status, p.header.Get("Location"), target, p.body)
 	}
 }
 
-// refreshes reports whether the refresh token of spa is good.
+// refreshes reports whether the refresh token of spa is valid.
 func (s *site) refreshes(of tokens) bool {
 	return s.Server.Form("/oauth/token", "grant_type", "refresh_token", "client_id", "spa", "refresh_token", of.RefreshToken).Status == http.StatusOK
 }
 
-// TestLogout ends a session by the ID token of a client, long after that has expired. The
-// other session of the user goes on.
+// TestLogout tests that the ID token of a client ends a session, also long after the token has
+// expired. The other session of the user stays.
 func TestLogout(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s, receiver := logoutSite(t, w)
@@ -193,16 +193,16 @@ func TestLogout(t *testing.T) {
 		bye := desk.get(logoutPath("id_token_hint", first.idToken, "post_logout_redirect_uri", "https://app.example/bye", "state", "a b&c"))
 		bye.mustGoTo(t, "logout", "https://app.example/bye?state=a+b%26c")
 		if cookie := bye.header.Get("Set-Cookie"); !strings.HasPrefix(cookie, "latchkey=;") || !strings.Contains(cookie, "Max-Age=0") {
-			t.Errorf("cookie %q", cookie)
+			t.Errorf("got cookie %q", cookie)
 		}
 		if desk.isSignedIn() || !phone.isSignedIn() {
-			t.Error("the session goes on, or the other one has ended")
+			t.Error("the session has not ended, or the other one has ended")
 		}
 		if s.refreshes(first) || !s.refreshes(other) {
-			t.Error("the refresh token of the session is good, or that of the other session is not")
+			t.Error("the refresh token of the session is valid, or that of the other session is not")
 		}
 		if got := s.Server.Introspect(webToken.AccessToken); !strings.Contains(got.Body, `"active":false`) {
-			t.Errorf("an access token of the session: %s", got.Body)
+			t.Errorf("an access token of the session: got %s", got.Body)
 		}
 		s.checkLogoutTokens(t, receiver.wait(t, 2), first)
 		kit.Eventually(t, "the deliveries are in the timeline", func() bool {
@@ -212,7 +212,7 @@ func TestLogout(t *testing.T) {
 			t.Errorf("a second logout: %d %s", got.status, got.body)
 		}
 		if calls := receiver.received(); len(calls) != 2 {
-			t.Errorf("%d logout tokens, want 2", len(calls))
+			t.Errorf("got %d logout tokens, want 2", len(calls))
 		}
 	})
 }
@@ -224,16 +224,16 @@ func (s *site) checkLogoutTokens(t *testing.T, calls []logoutCall, of tokens) {
 	set, ids := s.Server.FetchKeys(t, "/oauth/jwks"), map[any]bool{}
 	for i, client := range []string{"spa", "web"} {
 		if calls[i].client != client || calls[i].contentType != "application/x-www-form-urlencoded" {
-			t.Fatalf("call %d: %+v", i, calls[i])
+			t.Fatalf("got call %d: %+v", i, calls[i])
 		}
 		header, claims := kit.VerifyToken(t, calls[i].token, jose.RS256, set)
 		if header.ExtraHeaders["typ"] != "logout+jwt" {
-			t.Errorf("header %+v", header)
+			t.Errorf("got the header %+v", header)
 		}
 		issued, expires := int64(claims["iat"].(float64)), int64(claims["exp"].(float64))
 		now := s.Clock.Now().Unix()
 		if issued < now-60 || issued > now || expires != issued+120 {
-			t.Errorf("issued %d, expires %d, now %d", issued, expires, now)
+			t.Errorf("got issued %d, expires %d, now %d", issued, expires, now)
 		}
 		ids[claims["jti"]] = true
 		for _, name := range []string{"iat", "exp", "jti"} {
@@ -244,20 +244,20 @@ func (s *site) checkLogoutTokens(t *testing.T, calls []logoutCall, of tokens) {
 		}
 		events, _ := claims["events"].(map[string]any)
 		if body, ok := events["http://schemas.openid.net/event/backchannel-logout"].(map[string]any); !ok || len(body) != 0 || len(events) != 1 {
-			t.Errorf("events %v", claims["events"])
+			t.Errorf("got the events %v", claims["events"])
 		}
 		delete(claims, "events")
 		if !maps.Equal(claims, want) {
-			t.Errorf("claims %v, want %v", claims, want)
+			t.Errorf("got the claims %v, want %v", claims, want)
 		}
 	}
 	if len(ids) != 2 || ids[""] || ids[nil] {
-		t.Errorf("jti %v", ids)
+		t.Errorf("got jti %v", ids)
 	}
 }
 
-// TestLogoutQuestion checks who is asked, and that the session goes on until the button is
-// pressed by the browser that was asked.
+// TestLogoutQuestion tests which logouts are confirmed by the user, and that the session stays
+// until the browser that was asked posts the form.
 func TestLogoutQuestion(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s, _ := logoutSite(t, w)
@@ -279,7 +279,7 @@ func TestLogoutQuestion(t *testing.T) {
 		} {
 			page := b.get(logoutPath(fields...)).mustAsk(t, what)
 			if !strings.Contains(page.header.Get("Content-Security-Policy"), "frame-ancestors 'none'") || page.header.Get("Cache-Control") != "no-store" {
-				t.Errorf("%s: header %v", what, page.header)
+				t.Errorf("%s: got the header %v", what, page.header)
 			}
 			b.post("/oauth/end_session", fields...).mustAsk(t, what+", posted")
 			if !b.isSignedIn() {
@@ -289,7 +289,7 @@ func TestLogoutQuestion(t *testing.T) {
 
 		page := b.get(logoutPath("client_id", "spa", "post_logout_redirect_uri", bye, "state", "x"))
 		if policy := page.header.Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' https://app.example;") {
-			t.Errorf("policy %q", policy)
+			t.Errorf("got policy %q", policy)
 		}
 		stranger.answer(page).mustAsk(t, "the form in another browser")
 		b.header.Set("Sec-Fetch-Site", "cross-site")
@@ -306,7 +306,7 @@ func TestLogoutQuestion(t *testing.T) {
 		}
 		b.answer(page).mustGoTo(t, "the button", bye+"?state=x")
 		if b.isSignedIn() || !stranger.isSignedIn() || !former.isSignedIn() {
-			t.Error("the session goes on, or another one has ended")
+			t.Error("the session has not ended, or another one has ended")
 		}
 		b.answer(page).mustGoTo(t, "the button again", bye+"?state=x")
 
@@ -320,7 +320,7 @@ func TestLogoutQuestion(t *testing.T) {
 	})
 }
 
-// TestLogoutRefusals checks that the browser is sent to registered addresses only.
+// TestLogoutRefusals tests that the browser is sent to registered addresses only.
 func TestLogoutRefusals(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s, receiver := logoutSite(t, w)
@@ -355,13 +355,13 @@ func TestLogoutRefusals(t *testing.T) {
 			t.Errorf("without a session and a client: %d %v %s", got.status, got.header, got.body)
 		}
 		if calls := receiver.received(); len(calls) != 0 {
-			t.Errorf("%d logout tokens", len(calls))
+			t.Errorf("got %d logout tokens", len(calls))
 		}
 	})
 }
 
-// TestLogoutDelivery checks that a client that answers 500 is notified again, that one
-// without a URI or disabled is not, and that kill -9 loses no notification.
+// TestLogoutDelivery tests that a client that answers 500 is notified again, that one without a
+// URI or disabled is not, and that kill -9 loses no notification.
 func TestLogoutDelivery(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s, receiver := logoutSite(t, w)
@@ -372,7 +372,7 @@ func TestLogoutDelivery(t *testing.T) {
 		calls := receiver.wait(t, 2)
 		if calls[0].client != "spa" || calls[1].client != "spa" || calls[0].token == calls[1].token ||
 			claimsOf(t, calls[0].token)["jti"] != claimsOf(t, calls[1].token)["jti"] || claimsOf(t, calls[1].token)["sid"] != of.sid {
-			t.Errorf("calls %+v", calls)
+			t.Errorf("got calls %+v", calls)
 		}
 
 		s.patchClient("spa", kit.Object{"BackchannelLogoutUri": ""})
@@ -382,7 +382,7 @@ func TestLogoutDelivery(t *testing.T) {
 			return s.QueryOne("SELECT count(*) FROM code_requests WHERE type = 'Logout' AND ended_at = 0") == "0"
 		})
 		if got := s.QueryOne("SELECT count(*) FROM messages WHERE type = 'Logout'"); got != "1" {
-			t.Errorf("%s messages, want 1", got)
+			t.Errorf("got %s messages, want 1", got)
 		}
 
 		// The URI of a client is read when the session ends, and whether it is active again
@@ -400,7 +400,8 @@ func TestLogoutDelivery(t *testing.T) {
 	})
 }
 
-// TestKilledLogout kills a server right after a logout. The next one notifies the client.
+// TestKilledLogout tests that a server that is killed right after a logout leaves the
+// notification to the next one.
 func TestKilledLogout(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s, receiver := logoutSite(t, w)
@@ -423,7 +424,7 @@ func TestKilledLogout(t *testing.T) {
 		calls := receiver.wait(t, before+1)
 		last := calls[len(calls)-1]
 		if claims := claimsOf(t, last.token); claims["sid"] != of.sid || claims["exp"].(float64) < float64(s.Clock.Now().Unix()) {
-			t.Errorf("claims %v", claims)
+			t.Errorf("got the claims %v", claims)
 		}
 		kit.Eventually(t, "the message is delivered", func() bool {
 			return s.QueryOne("SELECT count(*) FROM messages WHERE type = 'Logout' AND state = 'delivered' AND length(payload) = 0") == "1"
@@ -436,8 +437,8 @@ func TestKilledLogout(t *testing.T) {
 	})
 }
 
-// TestLogoutOutage checks that a logout that cannot be stored is refused, and that the
-// session goes on then: nothing is ended by halves.
+// TestLogoutOutage tests that a logout that cannot be stored is refused, and then ends nothing:
+// the session stays.
 func TestLogoutOutage(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s, receiver := logoutSite(t, w)
@@ -459,7 +460,7 @@ func TestLogoutOutage(t *testing.T) {
 	})
 }
 
-// TestLogoutRace ends one session at two servers at once. Each client is notified once.
+// TestLogoutRace tests that clients are notified once if two servers end a session at once.
 func TestLogoutRace(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s, receiver := logoutSite(t, w)
@@ -487,7 +488,7 @@ func TestLogoutRace(t *testing.T) {
 				t.Errorf("round %d: %s messages", round, got)
 			}
 			if s.refreshes(of) || b.isSignedIn() {
-				t.Errorf("round %d: the session goes on", round)
+				t.Errorf("round %d: the session has not ended", round)
 			}
 		}
 	})

@@ -8,8 +8,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestOutage signs in and redeems the code while the database does not write. Nothing is
-// used up, and no failure is counted: the same code works afterwards.
+// TestOutage tests that a sign-in and a redemption that cannot be stored use nothing up and
+// count no failure: the same code works afterwards.
 func TestOutage(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newSite(t, w, "LATCHKEY_REQUEST_TIMEOUT=2s")
@@ -26,7 +26,7 @@ func TestOutage(t *testing.T) {
 		release()
 		code := b.submit(page, "code", otp).response(t, callback).Get("code")
 		if n := s.Failures("jane"); n != 0 {
-			t.Errorf("%d failures were counted", n)
+			t.Errorf("got %d counted failures", n)
 		}
 
 		redeem := func() kit.Response {
@@ -40,7 +40,7 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// blockWrites lets all writes of sign-ins wait until release is called.
+// blockWrites makes all writes of sign-ins wait until release is called.
 func (s *site) blockWrites() (release func()) {
 	s.t.Helper()
 	ctx := context.Background()

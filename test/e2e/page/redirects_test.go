@@ -9,9 +9,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestRedirectPolicy checks what form-action names for each kind of redirect URI. Browsers
-// ignore sources that are no host names, such as IPv6 addresses, and then block the
-// redirect after the last post.
+// TestRedirectPolicy tests what form-action contains for each kind of redirect URI. Browsers
+// ignore sources that are no host names, such as IPv6 addresses, and then block the redirect
+// after the last post.
 func TestRedirectPolicy(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		targets := map[string]string{
@@ -31,27 +31,27 @@ func TestRedirectPolicy(t *testing.T) {
 		for uri, target := range targets {
 			got := s.newBrowser().get(s.attempt("spa", "", uri, "openid").path()).asksFor(t, "username")
 			if policy := got.header.Get("Content-Security-Policy"); !strings.Contains(policy, "; form-action 'self' "+target+"; frame-ancestors") {
-				t.Errorf("%s: policy %q", uri, policy)
+				t.Errorf("%s: got policy %q", uri, policy)
 			}
 		}
 	})
 }
 
-// TestFormPostToApplication: a browser cannot post a form to an application. The error
-// goes there by a redirect.
+// TestFormPostToApplication tests that a browser cannot post a form to an application. The
+// error goes there by a redirect.
 func TestFormPostToApplication(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.patchClient("spa", kit.Object{"RedirectUris": []string{"com.example.app:/callback"}})
 		a := s.attempt("spa", "", "com.example.app:/callback", "openid")
 		got := s.newBrowser().get(a.path("response_mode", "form_post")).response(t, "com.example.app:/callback")
 		if got.Get("error") != "invalid_request" || got.Get("state") != a.state {
-			t.Errorf("response %v", got)
+			t.Errorf("got response %v", got)
 		}
 	})
 }
 
-// TestLongestRequest signs in with parameters that are as long as they may be, of
-// characters that take much room in a form.
+// TestLongestRequest signs in with parameters of the maximum length, whose characters take much
+// room in a form.
 func TestLongestRequest(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		for name, character := range map[string]string{"jane": "<", "john": `"`} {
@@ -68,14 +68,14 @@ func TestLongestRequest(t *testing.T) {
 			page = b.submit(page, "username", name).asksFor(t, "one-time-code")
 			got := b.submit(page, "code", s.Inbox.Next(t).EventBody.OneTimePassword).response(t, callback)
 			if got.Get("state") != long || got.Get("code") == "" {
-				t.Errorf("response %v", got)
+				t.Errorf("got response %v", got)
 			}
 		}
 	})
 }
 
-// TestPushedRequestStaysUsed posts the form of a pushed request again when the database
-// has forgotten that the request was used.
+// TestPushedRequestStaysUsed tests that the form of a pushed request cannot be posted again
+// after the database has removed the record of its use.
 func TestPushedRequestStaysUsed(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		const target = "https://web.example/callback"

@@ -13,7 +13,7 @@ func (b *browser) reload(page shown) shown {
 	return b.get("/oauth/signin?state=" + url.QueryEscape(page.state(b.t)))
 }
 
-// TestReload shows pages again. That sends no further code, and gives no consent.
+// TestReload tests that reloading a page sends no further code, and gives no consent.
 func TestReload(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b, a := s.newBrowser(), s.spa()
@@ -24,7 +24,7 @@ func TestReload(t *testing.T) {
 			page = b.reload(page).asksFor(t, "one-time-code")
 		}
 		if !strings.Contains(page.body, `data-seconds="600"`) || !strings.Contains(page.body, `lang="de"`) {
-			t.Errorf("the code: %s", page.body)
+			t.Errorf("reload: got the page %s", page.body)
 		}
 		other := s.newBrowser()
 		other.reload(page).asksFor(t, "username")
@@ -45,8 +45,8 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestReloadIsFresh: somebody else's form cannot make an older sign-in count for a request
-// that demands a new one.
+// TestReloadIsFresh tests that another user's form cannot make an older sign-in count for a
+// request that demands a new one.
 func TestReloadIsFresh(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		page := s.newBrowser().get(s.spa().path("prompt", "login"))

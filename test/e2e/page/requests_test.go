@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestRefusedRequests checks where refusals of authorization requests go: to the client,
-// or to a page if the redirect URI is not known to be the client's.
+// TestRefusedRequests tests where refusals of authorization requests go: to the client, or to a
+// page if the redirect URI is not one of the client's.
 func TestRefusedRequests(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		for what, more := range map[string][]string{
@@ -28,7 +28,7 @@ func TestRefusedRequests(t *testing.T) {
 				t.Errorf("%s: %d %s", what, got.status, got.body)
 			}
 			if got.header.Get("Location") != "" || got.header.Get("Set-Cookie") != "" {
-				t.Errorf("%s: %v", what, got.header)
+				t.Errorf("%s: got %v", what, got.header)
 			}
 		}
 		for what, want := range map[string]struct {
@@ -50,25 +50,25 @@ func TestRefusedRequests(t *testing.T) {
 			a := s.spa()
 			got := s.newBrowser().get(a.path(want.more...)).response(t, callback)
 			if got.Get("error") != want.code || got.Get("state") != a.state || got.Get("iss") != "http://latchkey.test" {
-				t.Errorf("%s: %v", what, got)
+				t.Errorf("%s: got %v", what, got)
 			}
 		}
 	})
 }
 
-// TestPushedRequest pushes a request (RFC 9126). It is good once, and parameters beside the
-// request_uri do not count.
+// TestPushedRequest tests pushed requests (RFC 9126). Each can be used once, and parameters
+// beside the request_uri are ignored.
 func TestPushedRequest(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		a := s.attempt("web", kit.ClientSecret, "https://web.example/callback", "openid")
 		form := strings.TrimPrefix(a.path(), "/oauth/authorize?")
 		pushed := s.Server.Do(http.MethodPost, "/oauth/par", kit.FormMedia, form+"&client_secret="+kit.ClientSecret)
 		if pushed.Status != 201 {
-			t.Fatalf("pushed: %d %s", pushed.Status, pushed.Body)
+			t.Fatalf("pushed: got %d %s, want 201", pushed.Status, pushed.Body)
 		}
 		refused := s.Server.Do(http.MethodPost, "/oauth/par", kit.FormMedia, form+"&client_secret=wrong")
 		if refused.Field("error") != "invalid_client" {
-			t.Errorf("pushed without authentication: %d %s", refused.Status, refused.Body)
+			t.Errorf("pushed without authentication: got %d %s", refused.Status, refused.Body)
 		}
 		path := "/oauth/authorize?" + kit.EncodeForm("client_id", "web", "request_uri", pushed.Field("request_uri"), "prompt", "none", "state", "other")
 		b := s.newBrowser()
@@ -88,7 +88,7 @@ func TestPushedRequest(t *testing.T) {
 	})
 }
 
-// TestConsent asks users of a third-party client once for each scope.
+// TestConsent tests that users of a third-party client are asked once for each scope.
 func TestConsent(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		const target = "https://partner.example/callback"
@@ -109,7 +109,7 @@ func TestConsent(t *testing.T) {
 		token, err := a.exchange(b.submit(page).response(t, target).Get("code"))
 		s.Must(err)
 		if scope, _ := token.Extra("scope").(string); scope != "openid email" || token.RefreshToken != "" {
-			t.Errorf("scope %q, refresh token %q", scope, token.RefreshToken)
+			t.Errorf("got the scope %q, refresh token %q", scope, token.RefreshToken)
 		}
 		if got := b.get(request("openid").path("prompt", "none")).response(t, target); got.Get("code") == "" {
 			t.Errorf("asked again: %v", got)
@@ -118,7 +118,7 @@ func TestConsent(t *testing.T) {
 		token, err = more.exchange(b.submit(b.get(more.path())).response(t, target).Get("code"))
 		s.Must(err)
 		if scope, _ := token.Extra("scope").(string); scope != "openid email offline_access Shopper" || token.RefreshToken == "" {
-			t.Errorf("scope %q, refresh token %q", scope, token.RefreshToken)
+			t.Errorf("got the scope %q, refresh token %q", scope, token.RefreshToken)
 		}
 		if got := b.get(request("openid").path("prompt", "consent")); got.status != 200 || !strings.Contains(got.body, "Deny") {
 			t.Errorf("prompt consent: %d %s", got.status, got.body)
@@ -126,7 +126,7 @@ func TestConsent(t *testing.T) {
 	})
 }
 
-// TestThirdPartyBeyondConsent: the token of a third-party client does no more at the
+// TestThirdPartyBeyondConsent tests that the token of a third-party client does no more at the
 // resources of the user than the user has consented to.
 func TestThirdPartyBeyondConsent(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
@@ -141,20 +141,20 @@ func TestThirdPartyBeyondConsent(t *testing.T) {
 			for call, want := range map[string]int{"GET /v1/me": may, "DELETE /v1/me/tokens": 403} {
 				method, path, _ := strings.Cut(call, " ")
 				if got := s.Server.SendJSON(method, path, token.AccessToken, ""); got.Status != want {
-					t.Errorf("scope %q, %s: %d %s", scope, call, got.Status, got.Body)
+					t.Errorf("scope %q, %s: got %d %s, want %d", scope, call, got.Status, got.Body, want)
 				}
 			}
 		}
 	})
 }
 
-// TestDiscovery checks that both documents agree and name what is there.
+// TestDiscovery tests that both metadata documents agree and name every endpoint.
 func TestDiscovery(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		one := s.Server.Do(http.MethodGet, "/.well-known/openid-configuration", "", "")
 		other := s.Server.Do(http.MethodGet, "/.well-known/oauth-authorization-server", "", "")
 		if one.Body != other.Body {
-			t.Errorf("they differ:\n%s\n%s", one.Body, other.Body)
+			t.Errorf("the documents differ:\n%s\n%s", one.Body, other.Body)
 		}
 		var m map[string]any
 		s.Must(json.Unmarshal([]byte(one.Body), &m))
@@ -164,12 +164,12 @@ func TestDiscovery(t *testing.T) {
 			"authorization_response_iss_parameter_supported": true,
 		} {
 			if m[name] != want {
-				t.Errorf("%s: %v", name, m[name])
+				t.Errorf("%s: got %v", name, m[name])
 			}
 		}
 		for _, name := range []string{"acr_values_supported", "prompt_values_supported", "ui_locales_supported", "response_types_supported", "subject_types_supported"} {
 			if list, _ := m[name].([]any); len(list) == 0 {
-				t.Errorf("%s: %v", name, m[name])
+				t.Errorf("%s: got %v", name, m[name])
 			}
 		}
 	})

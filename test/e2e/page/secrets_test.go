@@ -8,7 +8,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestNoSecretsAtRest signs in, and looks for the secrets in the database and in the log.
+// TestNoSecretsAtRest tests that after a sign-in, the database and the log contain no secrets.
 func TestNoSecretsAtRest(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		a, b := s.spa("openid"), s.newBrowser()

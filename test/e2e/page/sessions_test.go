@@ -30,7 +30,7 @@ func (s *site) sessions(t *testing.T, token, path string) (list sessionList) {
 	t.Helper()
 	got := s.Server.SendJSON(http.MethodGet, path, token, "")
 	if err := json.Unmarshal([]byte(got.Body), &list); err != nil || got.Status != http.StatusOK {
-		t.Fatalf("%s: %d %s", path, got.Status, got.Body)
+		t.Fatalf("%s: got %d %s", path, got.Status, got.Body)
 	}
 	return list
 }
@@ -45,18 +45,18 @@ func (l sessionList) ids() (ids []string) {
 func (s *site) mustPost(t *testing.T, token, path string, status int) {
 	t.Helper()
 	if got := s.Server.SendJSON(http.MethodPost, path, token, ""); got.Status != status {
-		t.Errorf("POST %s: %d %s, want %d", path, got.Status, got.Body, status)
+		t.Errorf("POST %s: got %d %s, want %d", path, got.Status, got.Body, status)
 	}
 }
 
 func (s *site) mustDelete(t *testing.T, token, path string, status int) {
 	t.Helper()
 	if got := s.Server.SendJSON(http.MethodDelete, path, token, ""); got.Status != status {
-		t.Errorf("DELETE %s: %d %s, want %d", path, got.Status, got.Body, status)
+		t.Errorf("DELETE %s: got %d %s, want %d", path, got.Status, got.Body, status)
 	}
 }
 
-// TestOwnSessions lets a user see and end sessions with the token of one of them.
+// TestOwnSessions tests that a user can list and end sessions with the token of one of them.
 func TestOwnSessions(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s, receiver := logoutSite(t, w)
@@ -69,19 +69,19 @@ func TestOwnSessions(t *testing.T) {
 
 		list := s.sessions(t, atDesk.AccessToken, "/v1/me/sessions")
 		if !slices.Equal(list.ids(), []string{atTablet.sid, atPhone.sid, atDesk.sid}) || list.Meta.TotalCount != 3 {
-			t.Fatalf("sessions %+v", list)
+			t.Fatalf("got sessions %+v", list)
 		}
 		for i, x := range list.Items {
 			if x.Current != (i == 2) || x.ClientID != "spa" || !slices.Equal(x.ClientIDs, []string{"spa"}) || !slices.Equal(x.AMR, []string{"otp"}) {
-				t.Errorf("session %d: %+v", i, x)
+				t.Errorf("session %d: got %+v", i, x)
 			}
 		}
 		if one := s.sessions(t, atDesk.AccessToken, "/v1/me/sessions?ID="+atPhone.sid); !slices.Equal(one.ids(), []string{atPhone.sid}) {
-			t.Errorf("filtered: %+v", one)
+			t.Errorf("filtered: got %+v", one)
 		}
 		password := kit.TokenPairOf(t, "password grant", s.Server.Form("/oauth/token", "grant_type", "password", "client_id", "spa", "username", "jane", "password", kit.Password))
 		if list := s.sessions(t, password.Access, "/v1/me/sessions"); list.Meta.TotalCount != 3 || list.Items[2].Current {
-			t.Errorf("with a token of the password grant: %+v", list)
+			t.Errorf("with a token of the password grant: got %+v", list)
 		}
 
 		s.mustDelete(t, atDesk.AccessToken, "/v1/me/sessions/"+johns.sid, 404)
@@ -89,26 +89,26 @@ func TestOwnSessions(t *testing.T) {
 		s.mustDelete(t, atDesk.AccessToken, "/v1/me/sessions/"+atPhone.sid, 204)
 		s.mustDelete(t, atDesk.AccessToken, "/v1/me/sessions/"+atPhone.sid, 404)
 		if claims := claimsOf(t, receiver.wait(t, 1)[0].token); claims["sid"] != atPhone.sid {
-			t.Errorf("logout token %v", claims)
+			t.Errorf("got logout token %v", claims)
 		}
 		if phone.isSignedIn() || !tablet.isSignedIn() || !john.isSignedIn() || s.refreshes(atPhone) {
-			t.Error("another session than the one has ended")
+			t.Error("another session has ended")
 		}
 		s.mustPost(t, atPhone.AccessToken, "/v1/me/sessions/endothers", 401)
 
 		s.mustPost(t, atDesk.AccessToken, "/v1/me/sessions/endothers", 204)
 		if !desk.isSignedIn() || tablet.isSignedIn() || !john.isSignedIn() || s.refreshes(atTablet) || !s.refreshes(atDesk) {
-			t.Error("the other sessions go on, or more than those have ended")
+			t.Error("the other sessions have not ended, or more than those have")
 		}
 		receiver.wait(t, 2)
 		s.mustPost(t, password.Access, "/v1/me/sessions/endothers", 204)
 		if desk.isSignedIn() {
-			t.Error("a session goes on")
+			t.Error("a session has not ended")
 		}
 	})
 }
 
-// TestSessionsAreNotForOthers checks who may not see or end sessions.
+// TestSessionsAreNotForOthers tests which callers cannot list or end sessions.
 func TestSessionsAreNotForOthers(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s, _ := logoutSite(t, w)
@@ -126,14 +126,14 @@ func TestSessionsAreNotForOthers(t *testing.T) {
 		}{"a third-party client": {token.AccessToken, 403}, "nobody": {"", 401}} {
 			for _, call := range [][2]string{{"GET", "/v1/me/sessions"}, {"POST", "/v1/me/sessions/endothers"}, {"DELETE", "/v1/me/sessions/" + mine.sid}} {
 				if got := s.Server.SendJSON(call[0], call[1], of.token, ""); got.Status != of.status {
-					t.Errorf("%s, %s %s: %d %s", what, call[0], call[1], got.Status, got.Body)
+					t.Errorf("%s, %s %s: got %d %s, want %d", what, call[0], call[1], got.Status, got.Body, of.status)
 				}
 			}
 		}
 		for _, call := range [][2]string{{"GET", janes}, {"POST", janes + "/endall"}, {"DELETE", janes + "/" + mine.sid}} {
 			for what, bearer := range map[string]string{"another user": johns.AccessToken, "the user": mine.AccessToken} {
 				if got := s.Server.SendJSON(call[0], call[1], bearer, ""); got.Status != 403 && got.Status != 404 {
-					t.Errorf("%s, %s %s: %d %s", what, call[0], call[1], got.Status, got.Body)
+					t.Errorf("%s, %s %s: got %d %s", what, call[0], call[1], got.Status, got.Body)
 				}
 			}
 		}
@@ -143,7 +143,8 @@ func TestSessionsAreNotForOthers(t *testing.T) {
 	})
 }
 
-// TestSessionsOfUser lets administrators and operators see and end the sessions of a user.
+// TestSessionsOfUser tests that administrators and operators can list and end the sessions of a
+// user.
 func TestSessionsOfUser(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s, receiver := logoutSite(t, w)
@@ -158,17 +159,17 @@ func TestSessionsOfUser(t *testing.T) {
 		johns := john.signedIn("john")
 		const path = "/v1/buyers/acme/users/jane/sessions"
 		if list := s.sessions(t, admin.AccessToken, path); !slices.Equal(list.ids(), sids) {
-			t.Errorf("sessions %+v, want %v", list, sids)
+			t.Errorf("got sessions %+v, want %v", list, sids)
 		}
 		s.mustDelete(t, admin.AccessToken, path+"/"+johns.sid, 404)
 		s.mustDelete(t, admin.AccessToken, path+"/"+sids[3], 204)
 		if browsers[0].isSignedIn() || !browsers[1].isSignedIn() {
-			t.Error("the session goes on, or another one has ended")
+			t.Error("the session has not ended, or another one has ended")
 		}
 		var listed []struct{ ID string }
 		s.Must(json.Unmarshal([]byte(s.Run("session", "list", "jane", "--output", "json")), &listed))
 		if len(listed) != 3 || listed[2].ID != sids[2] {
-			t.Errorf("session list: %+v", listed)
+			t.Errorf("session list: got %+v", listed)
 		}
 		s.Run("session", "end", sids[2])
 		if got := kit.TryCommand(t, s.Environ(), "session", "end", sids[2]); got.ExitCode == 0 {
@@ -177,7 +178,7 @@ func TestSessionsOfUser(t *testing.T) {
 		s.mustPost(t, admin.AccessToken, path+"/endall", 204)
 		for i, b := range browsers {
 			if b.isSignedIn() {
-				t.Errorf("session %d goes on", i)
+				t.Errorf("session %d has not ended", i)
 			}
 		}
 		if !john.isSignedIn() || len(receiver.wait(t, 4)) != 4 {
@@ -189,9 +190,9 @@ func TestSessionsOfUser(t *testing.T) {
 	})
 }
 
-// TestWhatEndsSessions checks that each way to shut a user out makes the session worthless
-// at its next use, at all servers, and the refresh tokens of the session too.
-func TestWhatEndsSessions(t *testing.T) {
+// TestExclusionEndsSessions tests that each way to exclude a user ends the session and its refresh
+// tokens at all servers.
+func TestExclusionEndsSessions(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s, _ := logoutSite(t, w)
 		second := s.StartServer()
@@ -199,7 +200,7 @@ func TestWhatEndsSessions(t *testing.T) {
 		patch := func(path, body string) {
 			t.Helper()
 			if got := admin.Do(http.MethodPatch, path, body); got.Status != 200 {
-				t.Fatalf("%s: %d %s", path, got.Status, got.Body)
+				t.Fatalf("%s: got %d %s, want 200", path, got.Status, got.Body)
 			}
 		}
 		ends := map[string]func(name string){
@@ -229,12 +230,12 @@ func TestWhatEndsSessions(t *testing.T) {
 				})
 			}
 			if s.refreshes(of) {
-				t.Errorf("%s: the refresh token is good", what)
+				t.Errorf("%s: the refresh token is valid", what)
 			}
 			if strings.HasPrefix(what, "client") {
 				patch("/v1/apiclients/spa", `{"Active":true,"AllowAnyBuyer":true}`)
 				if s.refreshes(of) {
-					t.Errorf("%s: the refresh token is good again", what)
+					t.Errorf("%s: the refresh token is valid again", what)
 				}
 			}
 		}

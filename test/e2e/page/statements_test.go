@@ -41,8 +41,8 @@ func (s *statements) during(f func()) []string {
 // a cookie. "make visitors" sends 100,000.
 var visitors = flag.Int("visitors", 2000, "how many visitors TestStatements lets open the page")
 
-// TestStatements counts round trips to the database. A visitor without a session costs
-// none, a silent sign-in one read and one write, a code at the token endpoint likewise.
+// TestStatements counts round trips to the database. A visitor without a session takes none, a
+// silent sign-in and a code at the token endpoint take one read and one write each.
 func TestStatements(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		var seen statements

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestVerifiedEmail: a code that went by webhook proves nothing about the mailbox. An
-// administrator of the seller can say that the address is the user's. A change of the
-// address ends that, even if the request repeats what was read before.
+// TestVerifiedEmail tests that a code sent by webhook does not verify the address. An
+// administrator of the seller can mark the address as verified. A change of the address removes
+// the mark, even if the request repeats what was read before.
 func TestVerifiedEmail(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		const path = "/v1/buyers/acme/users/jane"
@@ -19,7 +19,7 @@ func TestVerifiedEmail(t *testing.T) {
 			t.Helper()
 			got := admin.Do(method, path, body)
 			if got.Status != status {
-				t.Fatalf("%s: %d %s", body, got.Status, got.Body)
+				t.Fatalf("%s: got %d %s, want %d", body, got.Status, got.Body, status)
 			}
 			return got.Body
 		}
@@ -30,7 +30,7 @@ func TestVerifiedEmail(t *testing.T) {
 			}
 			s.Must(json.Unmarshal([]byte(s.Server.Do(http.MethodGet, "/oauth/userinfo", "", "", "Authorization", "Bearer "+of.AccessToken).Body), &claims))
 			if claims.Verified == nil || *claims.Verified != verified {
-				t.Errorf("%s: email_verified %v, want %v", what, claims.Verified, verified)
+				t.Errorf("%s: got email_verified %v, want %v", what, claims.Verified, verified)
 			}
 			if got := strings.Contains(change(http.MethodGet, "", 200), `"EmailVerified":true`); got != verified {
 				t.Errorf("%s: EmailVerified %v, want %v", what, got, verified)
@@ -53,8 +53,8 @@ func TestVerifiedEmail(t *testing.T) {
 	})
 }
 
-// TestVerifiedEmailByCompany: the administrator of a buyer cannot say that an address is
-// the user's. Otherwise a company could claim the address of anybody.
+// TestVerifiedEmailByCompany tests that the administrator of a buyer cannot mark an address as
+// verified. Otherwise a company could claim any address.
 func TestVerifiedEmailByCompany(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		admin := s.NewAdmin(s.Server)
@@ -63,18 +63,18 @@ func TestVerifiedEmailByCompany(t *testing.T) {
 			{"/v1/securityprofiles/assignments", `{"SecurityProfileID":"boss","BuyerID":"acme","UserID":"john"}`},
 		} {
 			if got := admin.Do(http.MethodPost, step[0], step[1]); got.Status/100 != 2 {
-				t.Fatalf("%s: %d %s", step[0], got.Status, got.Body)
+				t.Fatalf("%s: got %d %s", step[0], got.Status, got.Body)
 			}
 		}
 		boss := s.newBrowser().signedInFor("john", "openid", "BuyerUserAdmin")
 		for _, name := range []string{"jane", "john"} {
 			got := s.Server.SendJSON(http.MethodPatch, "/v1/buyers/acme/users/"+name, boss.AccessToken, `{"EmailVerified":true}`)
 			if got.Status != http.StatusBadRequest || !strings.Contains(got.Body, "EmailVerified") {
-				t.Errorf("%s: %d %s", name, got.Status, got.Body)
+				t.Errorf("%s: got %d %s, want 400", name, got.Status, got.Body)
 			}
 		}
 		if got := s.Server.SendJSON(http.MethodPatch, "/v1/buyers/acme/users/jane", boss.AccessToken, `{"FirstName":"Janet"}`); got.Status != http.StatusOK {
-			t.Errorf("another change: %d %s", got.Status, got.Body)
+			t.Errorf("another change: got %d %s, want 200", got.Status, got.Body)
 		}
 	})
 }

@@ -36,8 +36,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// sandboxHost is where the seeding tool is told that the marketplace is: it seeds
-// nothing whose address does not have the word sandbox in it.
+// sandboxHost is the address of the marketplace for the seeding tool, which seeds only
+// addresses that contain the word sandbox.
 const sandboxHost = "sandbox.marketplace.example"
 
 // seedFile is a marketplace for the seeding tool. It has all that Latchkey keeps.
@@ -68,11 +68,10 @@ Assignments:
     - {ApiClientID: storefront, BuyerID: seed-buyer}
 `
 
-// seeding lets OrderCloud's own tool seed a marketplace and download it again. The
-// tool is told of a proxy by the variables that its HTTP library reads. The proxy is
-// in this process: it answers for the vendor's portal, passes what is for the
-// marketplace to the server, and answers with empty lists for what Latchkey does not
-// keep, as the rest of a marketplace would.
+// seeding seeds a marketplace with OrderCloud's own tool and downloads it again. The tool gets
+// a proxy by the variables that its HTTP library reads. The proxy is in this process: it
+// answers for the vendor's portal, passes requests for the marketplace to the server, and
+// answers with empty lists for what Latchkey does not keep.
 func (s *scriptInput) seeding(t *testing.T, dir string) {
 	m := newSeedingProxy(t, s, dir)
 	work := t.TempDir()
@@ -90,7 +89,7 @@ func (s *scriptInput) seeding(t *testing.T, dir string) {
 	signedIn := (&kit.Server{T: t, URL: s.Issuer}).Form("/oauth/token", "grant_type", "password", "client_id", client,
 		"username", "seed-jane", "password", "correct-Horse-7-battery")
 	if signedIn.Status != http.StatusOK || signedIn.Field("scope") != "MeAdmin Shopper Vip" {
-		t.Errorf("a seeded user signs in: %d %s", signedIn.Status, signedIn.Body)
+		t.Errorf("a seeded user signs in: got %d %s, want 200", signedIn.Status, signedIn.Body)
 	}
 	t.Logf("not of Latchkey: %v", m.elsewhere)
 }

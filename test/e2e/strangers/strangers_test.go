@@ -26,9 +26,9 @@ import (
 // strangersResource is a resource besides the server's default.
 const strangersResource = "https://api.example/orders"
 
-// TestStrangers: clients, applications, gateways and SDKs of others, for OAuth, OrderCloud and
-// Elastic Path, use a server on each database. They come from npm, Debian
-// and the module proxy of Go, unmodified; "make strangers" fetches them.
+// TestStrangers tests that clients, applications, gateways and SDKs of others, for OAuth,
+// OrderCloud and Elastic Path, use a server on each database. They come from npm, Debian and
+// the module proxy of Go, unmodified; "make strangers" fetches them.
 func TestStrangers(t *testing.T) {
 	scripts := t.TempDir()
 	if err := os.CopyFS(scripts, os.DirFS("testdata")); err != nil {
@@ -67,7 +67,7 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
-// scriptInput is what the scripts are told.
+// scriptInput is the input of the scripts.
 type scriptInput struct {
 	Issuer   string           `json:"issuer"`
 	Resource string           `json:"resource"`
@@ -113,7 +113,7 @@ func newStrangersStage(t *testing.T, w *kit.Fixture) *scriptInput {
 	}
 }
 
-// node runs a script, which throws unless everything is as it should be.
+// node runs a script, which throws if a check fails.
 func (s *scriptInput) node(t *testing.T, dir, script, sdk string) {
 	t.Helper()
 	stage, err := json.Marshal(s)
@@ -151,7 +151,7 @@ func (s *scriptInput) token(t *testing.T, c strangersClient) string {
 	return answer.AccessToken
 }
 
-// verifyEmail says as an administrator that the address of the user is the user's.
+// verifyEmail marks the address of the user as verified, as an administrator.
 func (s *scriptInput) verifyEmail(t *testing.T) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, s.Issuer+"/v1/buyers/acme/users/jane", strings.NewReader(`{"EmailVerified":true}`))
@@ -166,11 +166,11 @@ func (s *scriptInput) verifyEmail(t *testing.T) {
 	}
 	defer response.Body.Close() //nolint:errcheck // not read
 	if response.StatusCode != http.StatusOK {
-		t.Fatalf("verify the address: %s", response.Status)
+		t.Fatalf("verify the address: got %s", response.Status)
 	}
 }
 
-// keySet writes the server's key set down and returns the public RSA key.
+// keySet writes the server's key set to a file and returns the public RSA key.
 func (s *scriptInput) keySet(t *testing.T, file string) any {
 	t.Helper()
 	response, err := http.Get(s.Issuer + "/oauth/jwks")
@@ -275,8 +275,7 @@ DirectoryIndex index.html
 `, dir, listen, module, file)
 }
 
-// gateway starts a gateway with that configuration, as the last of its
-// arguments, and shows it tokens.
+// gateway starts a gateway with that configuration as its last argument, and sends it tokens.
 func (s *scriptInput) gateway(t *testing.T, dir, listen, configuration, program string, args ...string) {
 	t.Helper()
 	file := filepath.Join(dir, "gateway.conf")
@@ -312,7 +311,7 @@ func (s *scriptInput) gateway(t *testing.T, dir, listen, configuration, program 
 		_ = response.Body.Close()
 		if response.StatusCode != c.status {
 			log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
-			t.Errorf("%s token: %s, want %d\n%s\n%s", name, response.Status, c.status, said.String(), log)
+			t.Errorf("%s token: got %s, want %d\n%s\n%s", name, response.Status, c.status, said.String(), log)
 		}
 	}
 }
