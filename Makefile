@@ -127,8 +127,14 @@ visitors:
 	.ci/postgresql
 	$(GO) test ./test/e2e/page -run '^TestStatements$$' -count 1 -v -visitors 100000
 
-# browser signs people in at the pages with Chromium, and inspects the pages with axe-core.
+# browser uses the sign-in pages and the console with Chromium, and inspects them with axe-core.
 browser:
 	.ci/postgresql
 	.ci/chromium
-	$(GO) test -tags browser ./test/e2e/page -run '^TestBrowser$$' -count 1 -timeout 25m -v
+	$(GO) test -tags browser -p 1 ./test/e2e/page ./test/e2e/console -run '^TestBrowser$$' -count 1 -timeout 40m -v
+
+# screenshots writes pictures of all screens of the console to docs/console.
+screenshots:
+	.ci/chromium
+	rm -f docs/console/*.png
+	SCREENSHOTS=$(CURDIR)/docs/console ONLY=pictures $(GO) test -tags browser ./test/e2e/console -run '^TestBrowser$$/^databases$$/^sqlite$$' -count 1 -timeout 25m -v

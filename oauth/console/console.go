@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -59,6 +60,7 @@ type Console struct {
 	screens  []screen
 	methods  map[string]openapi.Operation // by ID
 	document apiDocumentReader
+	instance []byte // identifies this server among those of one database
 }
 
 // New returns the Console, or an error if a field is missing.
@@ -73,7 +75,12 @@ func New(cfg Config) (*Console, error) {
 	if err != nil {
 		return nil, fmt.Errorf("console: issuer: %w", err)
 	}
-	c := &Console{cfg: cfg, base: strings.TrimSuffix(issuer.Path, "/"), methods: map[string]openapi.Operation{}}
+	c := &Console{
+		cfg: cfg, base: strings.TrimSuffix(issuer.Path, "/"), methods: map[string]openapi.Operation{}, instance: make([]byte, 8),
+	}
+	if _, err := io.ReadFull(cfg.Rand, c.instance); err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
 	for _, operation := range cfg.Operations {
 		c.methods[operation.ID] = operation
 	}

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
+	"time"
 )
 
 const (
@@ -20,13 +22,20 @@ type notice struct {
 	Secret string   `json:"s,omitempty"`
 
 	Warning string `json:"w,omitempty"` // of /v1 about the change, in English
+
+	At int64  `json:"a"` // when the change was made, in Unix milliseconds
+	By []byte `json:"b"` // the server that made it
 }
+
+// hears is how long another server may take to learn of a change.
+const hears = 400 * time.Millisecond
 
 // warningHeader is the response header in which /v1 warns of what a change gives away.
 const warningHeader = "Latchkey-Notice"
 
 // keepNotice lets the next page show the notice.
 func (x *call) keepNotice(n notice) error {
+	n.At, n.By = x.console.cfg.Now().UnixMilli(), x.console.instance
 	plain, err := json.Marshal(n)
 	if err != nil {
 		return err
@@ -40,7 +49,8 @@ func (x *call) keepNotice(n notice) error {
 }
 
 // takeNotice takes the notice of the change before. Requests of scripts leave it to the
-// page.
+// page. If another server made the change a moment ago, it waits, so that the page does not
+// show what was stored before.
 func (x *call) takeNotice() {
 	cookie, err := x.Cookie(x.console.cookieName(noticeCookie))
 	if err != nil || x.Method != http.MethodGet || x.Header.Get("HX-Request") != "" {
@@ -49,5 +59,13 @@ func (x *call) takeNotice() {
 	x.console.setCookie(x.w, noticeCookie, "")
 	if plain, err := x.console.cfg.Sealer.OpenText(cookie.Value, noticeContext); err == nil {
 		_ = json.Unmarshal(plain, &x.notice) // this server sealed it
+	}
+	ago := x.console.cfg.Now().Sub(time.UnixMilli(x.notice.At))
+	if ago < 0 || ago > hears || bytes.Equal(x.notice.By, x.console.instance) {
+		return
+	}
+	select {
+	case <-time.After(hears - ago):
+	case <-x.Context().Done():
 	}
 }

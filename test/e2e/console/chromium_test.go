@@ -1,0 +1,216 @@
+//go:build browser
+
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"latchkey/oauth/console"
+	"latchkey/test/e2e/kit"
+)
+
+// TestBrowser uses the console in Chromium, driven by playwright-core, on one server with
+// SQLite and on two with PostgreSQL. axe-core inspects every screen. "make browser" runs
+// it. SCREENSHOTS names a directory for pictures of all screens; ONLY chooses scenarios by
+// a part of their names.
+func TestBrowser(t *testing.T) {
+	scripts := t.TempDir()
+	if err := os.CopyFS(scripts, os.DirFS("browser")); err != nil {
+		t.Fatal(err)
+	}
+	install := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund")
+	install.Dir = scripts
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, out)
+	}
+	t.Run("databases", func(t *testing.T) {
+		kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+			servers := 1
+			if strings.HasPrefix(w.DatabaseURL, "postgres") {
+				servers = 2
+			}
+			s := newReplicas(t, w, servers)
+			s.fill()
+			s.drive(scripts)
+		})
+	})
+}
+
+// newReplicas starts servers behind a proxy that takes them in turn.
+func newReplicas(t *testing.T, w *kit.Fixture, servers int) *site {
+	t.Helper()
+	var targets []*url.URL
+	var turn atomic.Uint64
+	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(targets[turn.Add(1)%uint64(len(targets))])
+		r.Out.Host = r.In.Host
+	}})
+	t.Cleanup(front.Close)
+	s := newSite(t, w, "LATCHKEY_ISSUER="+front.URL, "LATCHKEY_OTP_LIMIT_RECIPIENT=0")
+	for n := s.Server; ; n = w.Serve("LATCHKEY_ISSUER="+front.URL, "LATCHKEY_OTP_LIMIT_RECIPIENT=0") {
+		target, err := url.Parse(n.URL)
+		s.must(err)
+		if targets = append(targets, target); len(targets) == servers {
+			break
+		}
+	}
+	s.Server = &kit.Server{T: t, URL: front.URL}
+	return s
+}
+
+// fill stores what the screens show.
+func (s *site) fill() {
+	s.t.Helper()
+	hash, err := kit.PasswordHash()
+	s.must(err)
+	s.Apply(strings.ReplaceAll(`
+ApiClients:
+  - {ID: web, AppName: Web shop, ClientSecret: shop-secret-shop-secret-shop-secret, Active: true, AccessTokenDuration: 60, RefreshTokenDuration: 1440, AllowAnyBuyer: true,
+     GrantTypes: [authorization_code, refresh_token], AllowedCredentials: [otp], RedirectUris: ["https://shop.example/callback"]}
+  - {ID: old-kiosk, AppName: Old kiosk, Active: false, AccessTokenDuration: 60, AllowAnyBuyer: true, GrantTypes: [password], AllowedCredentials: [otp]}
+Suppliers:
+  - ID: mill
+    Name: Mill and Sons
+    Active: true
+    Users:
+      - {ID: mia, Username: mia, PasswordHash: 'HASH', FirstName: Mia, LastName: Miller, Email: mia@example.com, Active: true}
+SecurityProfiles:
+  - {ID: mill, Name: Mill, Roles: [SupplierUserAdmin], Assignments: [{SupplierID: mill, UserID: mia}]}
+MessageSenders:
+  - {ID: sink, Name: Sink, MessageTypes: [OneTimePassword], URL: "`+s.Inbox.URL+`/{messagetype}", SharedKey: key-of-the-message-sender, AllowAllBuyers: true, Assignments: [{}]}
+`, "HASH", hash))
+}
+
+// drive runs the scenarios.
+func (s *site) drive(scripts string) {
+	s.t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	s.must(err)
+	screenshots, screens := os.Getenv("SCREENSHOTS"), map[string]seenScreen{}
+	if strings.HasPrefix(s.DatabaseURL, "postgres") {
+		screenshots = "" // the pages are the same
+	} else {
+		screens = s.screens()
+	}
+	if screenshots != "" {
+		screenshots, err = filepath.Abs(screenshots)
+		s.must(err)
+		s.must(os.MkdirAll(screenshots, 0o755))
+	}
+	stage, err := json.Marshal(map[string]any{
+		"server": s.Server.URL, "control": s.control(), "password": kit.Password, "chromium": chromium, "screenshots": screenshots,
+		"screens": screens, "only": os.Getenv("ONLY"),
+	})
+	s.must(err)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 15*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", "run.mjs")
+	cmd.Dir = scripts
+	cmd.Env = append(os.Environ(), "STAGE="+string(stage))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("%v\n%s", err, out)
+	}
+	s.t.Logf("%s", out)
+}
+
+// control starts a server by which scenarios move the clock and get codes, and returns its
+// URL.
+func (s *site) control() string {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /advance", func(w http.ResponseWriter, r *http.Request) {
+		hours, err := strconv.Atoi(r.URL.Query().Get("hours"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		s.Clock.Advance(time.Duration(hours) * time.Hour)
+	})
+	mux.HandleFunc("GET /code", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(s.Inbox.Next(s.t).EventBody.OneTimePassword)) // the script fails without it
+	})
+	server := httptest.NewServer(mux)
+	s.t.Cleanup(server.Close)
+	return server.URL
+}
+
+// seenScreen is a screen with a path below /console, and a user to whom a link leads to it.
+type seenScreen struct {
+	Path string `json:"path"`
+	User string `json:"user"`
+}
+
+// visitsOfScreen is how many paths of one screen are followed.
+const visitsOfScreen = 8
+
+// screens follows links, as root and as administrators of companies, to a path of each
+// screen. The keys are made of the patterns. It fails the test if no link leads to a
+// screen.
+func (s *site) screens() map[string]seenScreen {
+	s.t.Helper()
+	mux := http.NewServeMux()
+	for _, screen := range console.Screens() {
+		mux.HandleFunc("GET "+console.Path+screen.Path, func(http.ResponseWriter, *http.Request) {})
+	}
+	s.signIn("mia").open("/console/") // so that a supplier's user has a session
+	found := map[string]seenScreen{}
+	for _, user := range []string{"root", "bob", "mia"} {
+		s.follow(user, mux, found)
+	}
+	named := map[string]seenScreen{}
+	for _, screen := range console.Screens() {
+		at, ok := found["GET "+console.Path+screen.Path]
+		if !ok {
+			s.t.Errorf("no link leads to the screen %s", screen.Path)
+			continue
+		}
+		name := strings.Trim(strings.NewReplacer("/", "-", "{", "", "}", "", "+", "").Replace(screen.Path), "-")
+		named[name] = at
+	}
+	return named
+}
+
+// follow adds the screens to which links lead a user.
+func (s *site) follow(user string, mux *http.ServeMux, found map[string]seenScreen) {
+	s.t.Helper()
+	b := s.signIn(user)
+	queue, seen, visits := b.open("/console/").navigation(), map[string]bool{}, map[string]int{}
+	for len(queue) > 0 {
+		path := queue[0]
+		queue = queue[1:]
+		_, pattern := mux.Handler(httptest.NewRequest(http.MethodGet, path, nil))
+		if pattern == "" || seen[path] || visits[pattern] >= visitsOfScreen {
+			continue
+		}
+		seen[path] = true
+		visits[pattern]++
+		at := b.open(path)
+		if at.status != http.StatusOK {
+			s.t.Errorf("%s as %s: %d %s", path, user, at.status, at.text())
+			continue
+		}
+		if _, known := found[pattern]; !known {
+			found[pattern] = seenScreen{strings.TrimPrefix(path, console.Path), user}
+		}
+		for _, n := range find(at.root, func(n *html.Node) bool { return n.Data == "a" && inside(n, "main") }) {
+			if link := attribute(n, "href"); strings.HasPrefix(link, console.Path+"/") {
+				queue = append(queue, link)
+			}
+		}
+	}
+}
