@@ -62,8 +62,8 @@ var floorPlan = map[string][]string{
 	"oauth/surface":                 {"grants/signin", "oauth/admin", "oauth/openapi", "oauth/token", "otp", "storage"},
 }
 
-// strangers lists for external modules which packages may import them.
-var strangers = map[string][]string{
+// importers has the packages that may import each external module.
+var importers = map[string][]string{
 	"gorm.io/":                   {"storage/gormstore"},
 	"github.com/jackc/":          {"storage/gormstore", "storage/storetest/pgtest"},
 	"modernc.org/":               {"storage/gormstore"},
@@ -142,7 +142,7 @@ func checkKit(t *testing.T, name string, imports []string) {
 
 func checkStranger(t *testing.T, name, imported string) {
 	t.Helper()
-	for prefix, allowed := range strangers {
+	for prefix, allowed := range importers {
 		matches := strings.HasPrefix(imported, prefix)
 		if !strings.HasSuffix(prefix, "/") {
 			matches = imported == prefix

@@ -11,7 +11,7 @@ import (
 )
 
 // TestBothSchemas tests that both databases have the same tables with the same columns. Their
-// only sequences are those that a copy continues.
+// only sequences are the ones that a copy continues.
 func TestBothSchemas(t *testing.T) {
 	t.Parallel()
 	columns := map[string][]string{}

@@ -308,8 +308,8 @@ func testDeleteRefused(t *testing.T, w *fixture) {
 	equal(t, w.principal().Known, true)
 }
 
-// raceDelete deletes users while they sign in. Afterwards none of their families is
-// live, whether or not the sign-in was settled.
+// raceDelete deletes users while they sign in. Afterwards no family of theirs is live, whether
+// or not the sign-in was settled.
 func raceDelete(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	for round := range 30 {

@@ -160,7 +160,7 @@ func membership(m *kit.ElasticPath, p kit.Shopper, a storage.Account) string {
 	return found.ID
 }
 
-// foreignIDs tests that resources of another member are answered as those that do not exist, in
+// foreignIDs tests that resources of another member are answered like missing resources, in
 // every request.
 func foreignIDs(t *testing.T, m *kit.ElasticPath) {
 	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})

@@ -16,8 +16,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// crowd is the number of users in the lists.
-const crowd = 2000
+// userCount is the number of users in the lists.
+const userCount = 2000
 
 func TestLists(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
@@ -48,7 +48,7 @@ func populate(m *kit.OrderCloud, t *testing.T) {
 			return err
 		}
 		return a.Store.InTx(ctx, func(ctx context.Context) error {
-			for i := 0; i < crowd && err == nil; i++ {
+			for i := 0; i < userCount && err == nil; i++ {
 				err = member(m, ctx, a, acme.UID, i)
 			}
 			return err
@@ -167,9 +167,9 @@ func pages(m *kit.OrderCloud, t *testing.T) {
 			continue
 		}
 		want := pageOfUsers{}
-		want.Meta.Page, want.Meta.PageSize, want.Meta.TotalCount = tt.page, tt.size, crowd
-		want.Meta.TotalPages, want.Meta.ItemRange = (crowd+tt.size-1)/tt.size, [2]int{tt.from, tt.from + len(ids) - 1}
-		if last := tt.from+len(ids) > crowd; last != (got.Meta.NextPageKey == nil) {
+		want.Meta.Page, want.Meta.PageSize, want.Meta.TotalCount = tt.page, tt.size, userCount
+		want.Meta.TotalPages, want.Meta.ItemRange = (userCount+tt.size-1)/tt.size, [2]int{tt.from, tt.from + len(ids) - 1}
+		if last := tt.from+len(ids) > userCount; last != (got.Meta.NextPageKey == nil) {
 			t.Errorf("%s: got NextPageKey %v", tt.query, got.Meta.NextPageKey)
 		}
 		want.Meta.NextPageKey = got.Meta.NextPageKey
@@ -177,18 +177,18 @@ func pages(m *kit.OrderCloud, t *testing.T) {
 			t.Errorf("%s: got %v, meta (-want +got):\n%s", tt.query, ids, diff)
 		}
 	}
-	if got := list(m, t, "page=21&pageSize=100"); len(got.Items) != 0 || got.Meta.TotalCount != crowd || got.Meta.ItemRange != [2]int{} {
+	if got := list(m, t, "page=21&pageSize=100"); len(got.Items) != 0 || got.Meta.TotalCount != userCount || got.Meta.ItemRange != [2]int{} {
 		t.Errorf("after the last page: got %+v", got)
 	}
 	// Sorted by a value that many users share, every page still has its own users.
 	seen := map[string]int{}
-	for page := 1; page <= crowd/100; page++ {
+	for page := 1; page <= userCount/100; page++ {
 		for _, id := range list(m, t, fmt.Sprintf("sortBy=LastName&pageSize=100&page=%d", page)).ids() {
 			seen[id]++
 		}
 	}
-	if len(seen) != crowd {
-		t.Errorf("got %d users on all pages together, want %d", len(seen), crowd)
+	if len(seen) != userCount {
+		t.Errorf("got %d users on all pages together, want %d", len(seen), userCount)
 	}
 }
 
@@ -199,8 +199,8 @@ func filters(m *kit.OrderCloud, t *testing.T) {
 		"LastName=Last0&FirstName=First0": 96, "LastName=Nobody": 0,
 		"Username=user-u0007": 1, "Email=*7@example.com": 200, "ID=u19*": 100, "ID=>u1989": 10, "ID=<=u0004": 5,
 		"search=U0007": 1, "search=u0007&searchOn=ID": 1, "search=first3&searchOn=FirstName,LastName": 286, "search=stranger": 0,
-		"xp.group.name=g3": 400, "xp.number=17": 1, "xp.group.name=!g3": 1600, "xp.nothing=*": 0, "xp.nothing=!*": crowd,
-		"DateCreated=>2001-01-01": crowd, "DateCreated=<2001-01-01T00:00:00Z": 0, "Phone=!*": crowd, "Phone=*": 0,
+		"xp.group.name=g3": 400, "xp.number=17": 1, "xp.group.name=!g3": 1600, "xp.nothing=*": 0, "xp.nothing=!*": userCount,
+		"DateCreated=>2001-01-01": userCount, "DateCreated=<2001-01-01T00:00:00Z": 0, "Phone=!*": userCount, "Phone=*": 0,
 		"Active=true&sortBy=!ID&search=example.com&pageSize=1": 1800,
 	} {
 		if got := list(m, t, query); got.Meta.TotalCount != want {

@@ -29,7 +29,7 @@ Buyers:
   - {ID: second, Name: Second Hand Bicycles and Accessories Ltd, Active: true}
 `
 
-// TestBrowser signs people in with Chromium, driven by playwright-core, and lets axe-core
+// TestBrowser signs users in with Chromium, driven by playwright-core, and lets axe-core
 // inspect the pages. Its pictures are in browser/screenshots. "make browser" runs it.
 func TestBrowser(t *testing.T) {
 	scripts := t.TempDir()
