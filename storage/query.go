@@ -166,10 +166,13 @@ type ProfileAssignment struct {
 	Party     Party
 }
 
-// RequestSummary is a code request in a list; see Timeline for its history.
-type RequestSummary struct {
-	Request    CodeRequest
-	ResolvedAt time.Time // zero: not yet
+// RequestWords are the words by which code requests are looked for. A request matches if
+// one of its IDs is the ID, or if one of its names is one of the names, without regard to the
+// case of ASCII letters.
+type RequestWords struct {
+	ID       string   // of the request or of the HTTP request
+	Names    []string // usernames and e-mail addresses
+	UserUIDs []string
 }
 
 // DeliveryRecord is a delivery attempt in a list, with its message.

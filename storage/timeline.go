@@ -20,6 +20,7 @@ type CodeHistory struct {
 	RequestID  string
 	LoginID    string
 	Username   string // current username of the login; empty: the login was deleted
+	UserUID    string // of the login; empty: the login was deleted
 	IssuedAt   time.Time
 	ExpiresAt  time.Time
 	RedeemedAt time.Time

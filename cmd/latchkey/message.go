@@ -132,25 +132,14 @@ type step struct {
 	Detail  string    `json:"detail,omitempty"`
 }
 
-// showMessage prints the timeline of a request. If the ID is that of a message, it
-// leaves out the other messages of the request.
+// showMessage prints the timeline of a request or of a message; see otp.FindTimeline.
 func (c *cli) showMessage(cmd *cobra.Command, store *gormstore.Store, id string) error {
-	requestID, only := id, ""
-	m, err := store.Message(cmd.Context(), id)
-	if err == nil {
-		requestID, only = m.RequestID, m.ID
-	} else if !errors.Is(err, storage.ErrNotFound) {
-		return err
-	}
-	t, err := store.Timeline(cmd.Context(), requestID)
+	t, err := otp.FindTimeline(cmd.Context(), store, id)
 	if errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("no message or code request %q; what has ended is kept for a day", id)
 	}
 	if err != nil {
 		return err
-	}
-	if only != "" {
-		t = narrowed(t, m)
 	}
 	steps := stepsOf(t, c.now())
 	return c.print(map[string]any{"request_id": t.Request.ID, "client_id": t.Request.ClientID, "steps": steps}, func(w io.Writer) error {
@@ -174,14 +163,6 @@ func (s step) text() string {
 		parts = append(parts, oneLine(s.Detail))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// narrowed returns the part of a timeline that is about the message.
-func narrowed(t storage.Timeline, m storage.Message) storage.Timeline {
-	t.Codes = slices.DeleteFunc(t.Codes, func(c storage.CodeHistory) bool { return c.ID != m.CodeID })
-	t.Messages = slices.DeleteFunc(t.Messages, func(o storage.Message) bool { return o.ID != m.ID })
-	t.Attempts = slices.DeleteFunc(t.Attempts, func(a storage.AttemptRecord) bool { return a.MessageID != m.ID })
-	return t
 }
 
 func stepsOf(t storage.Timeline, now time.Time) []step {

@@ -32,8 +32,8 @@ func (a *API) allRoutes() []route {
 	return slices.Concat(
 		apiClients{API: a}.routes(), apiClientAssignments{a}.routes(), apiClientSecrets{a}.routes(),
 		securityProfiles{API: a}.routes(), securityProfileAssignments{a}.routes(), passwordProfiles{API: a}.routes(),
-		messageSenders{API: a}.routes(), messageSenderAssignments{a}.routes(), deliveryConfigs{API: a}.routes(),
-		signingKeys{a}.routes(), auditEvents{a}.routes(), auditChain{a}.routes(), oneTimePasswordRequests{a}.routes(),
+		messageSenders{API: a}.routes(), messageSenderAssignments{a}.routes(), messageSenderDelivery{a}.routes(), messageSenderSecrets{a}.routes(), deliveryConfigs{API: a}.routes(),
+		signingKeys{a}.routes(), auditEvents{a}.routes(), auditChain{a}.routes(), a.requestRoutes(), status{a}.routes(),
 		a.buyerRoutes(), a.supplierRoutes(), a.userRoutes(), a.membershipRoutes(), me{a}.routes(), forgottenCredentials{a}.routes(),
 		unsupportedLists{a}.routes(),
 	)

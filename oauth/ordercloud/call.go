@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"latchkey/oauth/openapi"
 	"latchkey/oauth/ordercloud/wire"
@@ -26,6 +27,9 @@ type API struct {
 	cfg     Config
 	routes  []route
 	exports chan struct{} // has an element for each export of audit events that runs
+
+	counting sync.Mutex // held while counted is made
+	counted  wire.OneTimePasswordFunnel
 }
 
 // route is one operation with what serves it.

@@ -11,7 +11,7 @@ import (
 	"latchkey/oauth/surface"
 )
 
-// Config is what the resources below /v1 need. All fields but AdmitUsername, RenewalOrigins, GuessCeiling,
+// Config is what the resources below /v1 need. All fields but AdmitUsername, AdmitTest, RenewalOrigins, GuessCeiling,
 // ClientSigningAlg, Wake, Recorder and Logger are required.
 type Config struct {
 	Bearer    surface.Bearer
@@ -23,10 +23,16 @@ type Config struct {
 	Sessions  *admin.Sessions // of browsers
 	Lockouts  *admin.Lockouts
 	Tasks     *admin.Tasks // long work
+	Status    *admin.Status
+	Tests     SenderTests
 
 	// AdmitUsername is asked before a user takes another username, and answers a
 	// *storage.LimitError to one who has tried too many; default: everybody may.
 	AdmitUsername func(ctx context.Context, userUID string) error
+
+	// AdmitTest is asked before a test message is sent through a sender, and answers a
+	// *storage.LimitError after too many; default: any number.
+	AdmitTest func(ctx context.Context, senderID string) error
 
 	// RenewalOrigins are the allowed origins ("https://shop.example.com") of the URL in
 	// a request to renew a password. Empty: all are allowed. Then the receiver of the
@@ -50,8 +56,9 @@ type Config struct {
 
 // complete sets the defaults, and returns an error if a required field is missing.
 func (c *Config) complete() error {
-	if c.Bearer == nil || c.Rules == nil || c.Tx == nil || c.Sealer == nil || c.Peppers == nil || c.Passwords == nil || c.Codes == nil || c.Sessions == nil || c.Lockouts == nil || c.Tasks == nil {
-		return errors.New("one of Bearer, Rules, Tx, Sealer, Peppers, Passwords, Codes, Sessions, Lockouts and Tasks is missing")
+	if c.Bearer == nil || c.Rules == nil || c.Tx == nil || c.Sealer == nil || c.Peppers == nil || c.Passwords == nil || c.Codes == nil || c.Sessions == nil ||
+		c.Lockouts == nil || c.Tasks == nil || c.Status == nil || c.Tests == nil {
+		return errors.New("one of Bearer, Rules, Tx, Sealer, Peppers, Passwords, Codes, Sessions, Lockouts, Tasks, Status and Tests is missing")
 	}
 	if err := c.Complete(); err != nil {
 		return err
@@ -64,6 +71,9 @@ func (c *Config) complete() error {
 	}
 	if c.AdmitUsername == nil {
 		c.AdmitUsername = func(context.Context, string) error { return nil }
+	}
+	if c.AdmitTest == nil {
+		c.AdmitTest = func(context.Context, string) error { return nil }
 	}
 	if c.Wake == nil {
 		c.Wake = func() {}

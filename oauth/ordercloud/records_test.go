@@ -165,7 +165,7 @@ func TestRequestTimeline(t *testing.T) {
 	const path = "/v1/onetimepasswordrequests"
 	listed := srv.expect(200, "root", "GET", path, "")
 	want := `{"ID":"r1","Type":"OneTimePassword","ClientID":"shop","Username":"Ann","Email":null,"TraceID":"t-r1",` +
-		`"CreatedAt":"2026-03-01T12:00:00Z","ExpiresAt":"2026-03-01T12:10:00Z","ResolvedAt":"2026-03-01T12:00:00Z"}`
+		`"CreatedAt":"2026-03-01T12:00:00Z","ExpiresAt":"2026-03-01T12:10:00Z","ResolvedAt":"2026-03-01T12:00:00Z","State":"queued"}`
 	if !strings.HasSuffix(listed.body, want+"]}") || fmt.Sprint(listed.ids(t)) != "[r2 r1]" {
 		t.Errorf("listed: got %s", listed.body)
 	}

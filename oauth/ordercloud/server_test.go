@@ -41,6 +41,7 @@ type testServer struct {
 	sealer  *keys.Sealer
 	config  Config
 	bearers map[string]func(context.Context) (*token.Caller, error)
+	tests   testedSenders
 
 	mu     sync.Mutex
 	time   time.Time
@@ -94,8 +95,12 @@ func newServer(t *testing.T, change ...func(*Config)) *testServer {
 		Lockouts: &admin.Lockouts{Store: s, Now: srv.now},
 		Stores: Stores{
 			Clients: s, Secrets: s, Profiles: s, Assignments: s, Accounts: s, Users: s, UserSearch: s, Memberships: s, Consents: s, Logins: s, Senders: s,
-			DeliveryConfigs: s, Records: s, Messages: s, Keys: ring, PasswordProfiles: s,
+			DeliveryConfigs: s, Records: s, Figures: s, Messages: s, Keys: ring, PasswordProfiles: s,
 		},
+		Status: &admin.Status{Store: s, Now: srv.now, KeyAge: 100 * 24 * time.Hour, Signing: func(context.Context) (map[string]time.Time, error) {
+			return ring.SigningSince(), nil // named by their algorithms
+		}},
+		Tests: &srv.tests,
 		Runtime: surface.Runtime{
 			TraceID:  func(context.Context) string { return "trace-1" },
 			Address:  func(context.Context) netip.Addr { return netip.MustParseAddr("192.0.2.7") },

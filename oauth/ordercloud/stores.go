@@ -27,6 +27,7 @@ type Stores struct {
 	Senders          SenderStore
 	DeliveryConfigs  DeliveryConfigStore
 	Records          RecordStore
+	Figures          FigureStore
 	Messages         otp.RetryStore
 	PasswordProfiles PasswordProfileStore
 	Keys             KeyRing // *keys.Ring
@@ -35,7 +36,7 @@ type Stores struct {
 func (s Stores) complete() error {
 	for _, required := range []any{
 		s.Clients, s.Secrets, s.Profiles, s.Assignments, s.Accounts, s.Users, s.UserSearch, s.Memberships, s.Consents, s.Logins, s.Senders,
-		s.DeliveryConfigs, s.Records, s.Messages, s.Keys, s.PasswordProfiles,
+		s.DeliveryConfigs, s.Records, s.Figures, s.Messages, s.Keys, s.PasswordProfiles,
 	} {
 		if required == nil {
 			return errors.New("a store is missing")
@@ -138,8 +139,17 @@ type RecordStore interface {
 	EachAuditEvent(ctx context.Context, f storage.AuditFilter, do func(storage.AuditRecord) error) error
 	// AuditState returns the ends of the chain of audit events.
 	AuditState(ctx context.Context) (storage.AuditVerdict, error)
-	ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error)
-	Timeline(ctx context.Context, requestID string) (storage.Timeline, error)
+	ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.Timeline], error)
+	// FindRequests returns the IDs of the newest requests that match the words.
+	FindRequests(ctx context.Context, words storage.RequestWords, limit int) ([]string, error)
+	ListMessages(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.Message], error)
+	otp.TimelineStore
+}
+
+// FigureStore counts what happened. It reads a bounded number of rows.
+type FigureStore interface {
+	CodeFunnel(ctx context.Context, until time.Time, periods ...time.Duration) ([]storage.CodeFunnel, error)
+	SenderActivity(ctx context.Context, since time.Time) ([]storage.SenderActivity, error)
 }
 
 // KeyRing holds the signing keys.

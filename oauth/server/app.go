@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -17,6 +18,7 @@ import (
 	"latchkey/keys"
 	"latchkey/oauth/server/internal/tracing"
 	"latchkey/oauth/server/terminal"
+	"latchkey/otp/deliver/mailer"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )
@@ -84,6 +86,12 @@ type App struct {
 
 	readOnly bool            // nothing may be changed
 	tracer   *tracing.Tracer // nil: there are no spans
+
+	mails struct { // see mailTemplates
+		once      sync.Once
+		templates *mailer.Templates
+		err       error
+	}
 }
 
 // OpenStore opens the database of the settings. It creates an SQLite file that
@@ -229,6 +237,18 @@ func (a *App) OpenRing(ctx context.Context, also ...string) error {
 	}
 	a.Ring = ring
 	return nil
+}
+
+// signingKeys is admin.Status.Signing. It reads the keys as the database has them.
+func (a *App) signingKeys(ctx context.Context) (map[string]time.Time, error) {
+	all, err := a.Ring.List(ctx)
+	signing := map[string]time.Time{}
+	for _, k := range all {
+		if k.State == keys.StateActive && !k.External {
+			signing[k.KID] = k.ActivatesAt
+		}
+	}
+	return signing, err
 }
 
 // Close closes the database.

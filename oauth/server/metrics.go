@@ -59,7 +59,7 @@ func newCounters(reg prometheus.Registerer) (*counters, error) {
 	} {
 		c.tokens.WithLabelValues(audit.GrantLabel(grant))
 	}
-	for _, limiter := range []string{"shield", "client_secret", "recipient", "client", "address", "backlog", "busy", signUpBudget, usernameBudget} {
+	for _, limiter := range []string{"shield", "client_secret", "recipient", "client", "address", "backlog", "busy", signUpBudget, usernameBudget, senderTestBudget} {
 		c.limited.WithLabelValues(limiter)
 	}
 	return c, errors.Join(reg.Register(c.tokens), reg.Register(c.limited), reg.Register(c.attempts), reg.Register(c.statements))

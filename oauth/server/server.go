@@ -121,6 +121,8 @@ func (s *Server) newTasks() (*admin.Tasks, error) {
 const (
 	signUpBudget   = "sign-up"
 	usernameBudget = "username"
+
+	senderTestBudget = "sender-test"
 )
 
 func (s *Server) newLimit(budget string, l limit.Limit) *limit.Stored {
@@ -216,6 +218,10 @@ func otpLimits(a *App) otp.Limits {
 // usernameLimit is how many usernames a user may try to take. It is low because
 // the answer shows whether somebody else has the username.
 func usernameLimit() limit.Limit { return limit.Limit{Burst: 10, Per: time.Hour} }
+
+// senderTestLimit is how many test messages may go through a sender. A mail server sees them
+// as mails to anybody.
+func senderTestLimit() limit.Limit { return limit.Limit{Burst: 20, Per: time.Hour} }
 
 func (s *Server) newEndpoints(codes *otp.Codes, hasher *signin.Hasher, locales []string) (*oauth.Endpoints, error) {
 	a, settings := s.app, s.app.Settings

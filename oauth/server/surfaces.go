@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"slices"
@@ -114,10 +115,12 @@ func (s *Server) newOrderCloud(with services) (*ordercloud.API, error) {
 		Stores: ordercloud.Stores{
 			Clients: a.Store, Secrets: a.Store, Profiles: a.Store, Assignments: a.Store, Accounts: a.Store,
 			Users: a.Store, UserSearch: a.Store, Memberships: a.Store, Consents: a.Store, Logins: a.Store, Senders: a.Store,
-			DeliveryConfigs: a.Store, Records: a.Store, Messages: a.Store, Keys: a.Ring, PasswordProfiles: a.Store,
+			DeliveryConfigs: a.Store, Records: a.Store, Figures: a.Store, Messages: a.Store, Keys: a.Ring, PasswordProfiles: a.Store,
 		},
 		Tx: a.Store, Passwords: with.passwords, Codes: with.codes, Sessions: with.sessions, AdmitUsername: with.usernames.TakeFor,
 		Tasks: with.tasks, GuessCeiling: a.Settings.GuessCeiling,
+		Status: &admin.Status{Store: a.Store, Signing: a.signingKeys, KeyAge: cmp.Or(a.Settings.KeyRotation, usualKeyRotation) + keyRotationDelay, Now: a.Now},
+		Tests:  senderTests{a}, AdmitTest: s.newLimit(senderTestBudget, senderTestLimit()).TakeFor,
 		Lockouts: &admin.Lockouts{Store: a.Store, Now: a.Now}, RenewalOrigins: toStrings(a.Settings.RenewalOrigins), ClientSigningAlg: clientSigningAlg(a.Settings),
 		Sealer: a.Sealer, Peppers: a.Peppers, Wake: s.worker.Wake,
 		Runtime: s.runtime(),

@@ -38,7 +38,7 @@ func (a *App) newTransports(recipient recipientOf, user userOf, console io.Write
 	if err != nil {
 		return nil, err
 	}
-	templates, err := LoadTemplates(a.Settings)
+	templates, err := a.mailTemplates()
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +54,12 @@ func (a *App) newTransports(recipient recipientOf, user userOf, console io.Write
 		storage.SMTPSender:    mail,
 		storage.ConsoleSender: deliver.NewConsole(console),
 	}, nil
+}
+
+// mailTemplates returns the mail templates as they were when a transport was first made.
+func (a *App) mailTemplates() (*mailer.Templates, error) {
+	a.mails.once.Do(func() { a.mails.templates, a.mails.err = LoadTemplates(a.Settings) })
+	return a.mails.templates, a.mails.err
 }
 
 // inject returns what adds the headers of a span to the requests of webhooks, or nil.

@@ -41,6 +41,11 @@ func ParseSigningSecret(text string) (SigningSecret, error) {
 	return SigningSecret{key}, nil
 }
 
+// FormatSigningSecret returns a key in the form that ParseSigningSecret parses.
+func FormatSigningSecret(key []byte) string {
+	return secretPrefix + base64.StdEncoding.EncodeToString(key)
+}
+
 // SignStandard sets the headers of Standard Webhooks for a call with the body.
 // webhook-id is id, which is the same for every attempt of a message.
 // webhook-timestamp is the time at. webhook-signature has one signature for each

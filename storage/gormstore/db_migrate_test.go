@@ -88,6 +88,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 25, Name: "0025_verified_email"},
 		{Version: 26, Name: "0026_console_users"},
 		{Version: 27, Name: "0027_tasks"},
+		{Version: 28, Name: "0028_status"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

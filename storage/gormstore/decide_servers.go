@@ -201,7 +201,7 @@ func (r *Registration) Keep(ctx context.Context) error {
 func (r *Registration) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
-	done, err := r.store.pools.signs.ExecContext(ctx, r.store.dialect.bind("UPDATE servers SET beats = beats + 1 WHERE id = ?"), r.id)
+	done, err := r.store.pools.signs.ExecContext(ctx, r.store.dialect.bind("UPDATE servers SET beats = beats + 1, hears = ? WHERE id = ?"), string(r.store.HearsBy()), r.id)
 	if err != nil {
 		return err
 	}

@@ -357,3 +357,38 @@ func TestTasksOfKilledServers(t *testing.T) {
 		state(storage.TaskDone)
 	})
 }
+
+// TestDeafServersAreCounted checks that a server that does not watch for changes says so with
+// each sign of life.
+func TestDeafServersAreCounted(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		ctx, stop := context.WithCancel(t.Context())
+		s := open(t, gormstore.Config{URL: url})
+		r, err := s.RegisterServer(ctx, "https://a.example", func(string) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = r.End(context.Background()) })
+		ended := make(chan error, 2)
+		go func() { ended <- r.Keep(ctx) }()
+		counts := func(want storage.RunningServers) {
+			t.Helper()
+			for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+				got, err := s.RunningServers(ctx)
+				if err == nil && got == want {
+					return
+				}
+				if time.Now().After(end) {
+					t.Fatalf("got %+v %v, want %+v", got, err, want)
+				}
+			}
+		}
+		counts(storage.RunningServers{All: 1, Deaf: 1})
+		go func() { ended <- s.Run(ctx) }()
+		counts(storage.RunningServers{All: 1})
+		stop()
+		<-ended
+		<-ended
+	})
+}

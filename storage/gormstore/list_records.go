@@ -104,18 +104,55 @@ func (s *Store) ListDeliveryConfigs(ctx context.Context, q storage.Query) (stora
 	return recorded(found, (*deliveryConfigRow).record), err
 }
 
-func (r *resolvedRow) record() storage.RequestSummary {
-	return storage.RequestSummary{Request: r.Request.record(), ResolvedAt: instant(r.EndedAt)}
-}
-
-// ListRequests lists the code requests that have not been swept yet, without a
-// Sort the oldest first. Fields are those of storage.CodeRequest but URL, and
-// ResolvedAt.
-func (s *Store) ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error) {
+// ListRequests lists the code requests that have not been swept yet, with their codes
+// and messages and without attempts, without a Sort the oldest first. Fields are those of
+// storage.CodeRequest but URL, and ResolvedAt.
+func (s *Store) ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.Timeline], error) {
 	l := byID[resolvedRow](s, "code requests", "code_requests")
 	l.key = byField("CreatedAt")
-	found, err := page[resolvedRow](ctx, s, l, q)
-	return recorded(found, (*resolvedRow).record), err
+	rows, err := page[resolvedRow](ctx, s, l, q)
+	found := recorded(rows, (*resolvedRow).timeline)
+	if err == nil {
+		err = s.addOutcomes(ctx, found.Items)
+	}
+	return found, err
+}
+
+// FindRequests returns the IDs of the newest requests that match the words, limit of them at
+// most. It reads the requests of the last day once, without their order: an index on what
+// people look for now and then would cost each request for a code more.
+func (s *Store) FindRequests(ctx context.Context, words storage.RequestWords, limit int) ([]string, error) {
+	either, args := "id = ? OR trace_id = ?", []any{words.ID, words.ID}
+	one := func(column string, values []string) {
+		if len(values) == 0 {
+			return
+		}
+		either += " OR " + column + " IN (" + marks(len(values)) + ")"
+		for _, v := range values {
+			args = append(args, v)
+		}
+	}
+	names := make([]string, len(words.Names))
+	for i, name := range words.Names {
+		names[i] = fold(name)
+	}
+	for _, column := range []string{"username", "email"} {
+		one("lower("+s.dialect.bytewise(column)+")", names)
+	}
+	one("user_uid", words.UserUIDs)
+	type row struct {
+		ID string `gorm:"column:id"`
+	}
+	var ids []string
+	err := s.asList(ctx, func(ctx context.Context) error {
+		rows, err := query[row](ctx, s, "find requests", "SELECT id FROM code_requests WHERE "+either+" ORDER BY created_at DESC, id DESC LIMIT CAST(? AS BIGINT)",
+			append(args, limit)...)
+		for _, r := range rows {
+			ids = append(ids, r.ID)
+		}
+		return err
+	})
+	return ids, err
 }
 
 type deliveryRow struct {

@@ -12,6 +12,7 @@ type fateRow struct {
 	RequestID  string `gorm:"column:request_id"`
 	LoginID    string `gorm:"column:login_id"`
 	Username   string `gorm:"column:username"`
+	UserUID    string `gorm:"column:user_uid"`
 	IssuedAt   int64  `gorm:"column:issued_at"`
 	ExpiresAt  int64  `gorm:"column:expires_at"`
 	RedeemedAt int64  `gorm:"column:redeemed_at"`
@@ -20,7 +21,7 @@ type fateRow struct {
 
 func (r *fateRow) record() storage.CodeHistory {
 	return storage.CodeHistory{
-		ID: r.ID, RequestID: r.RequestID, LoginID: r.LoginID, Username: r.Username,
+		ID: r.ID, RequestID: r.RequestID, LoginID: r.LoginID, Username: r.Username, UserUID: r.UserUID,
 		IssuedAt: instant(r.IssuedAt), ExpiresAt: instant(r.ExpiresAt),
 		RedeemedAt: instant(r.RedeemedAt), RetiredAt: instant(r.RetiredAt),
 	}
@@ -32,34 +33,58 @@ type resolvedRow struct {
 	Superseded bool       `gorm:"column:superseded"`
 }
 
+func (r *resolvedRow) timeline() storage.Timeline {
+	return storage.Timeline{Request: r.Request.record(), ResolvedAt: instant(r.EndedAt), Superseded: r.Superseded}
+}
+
 // Timeline reads a request with its codes, messages and attempts, or returns
-// storage.ErrNotFound. It reads them in several statements, for people to look at.
+// storage.ErrNotFound. It reads them in four statements, for people to look at.
 func (s *Store) Timeline(ctx context.Context, requestID string) (storage.Timeline, error) {
 	request, err := get[resolvedRow](ctx, s, "code request",
 		"SELECT "+columnsOf[resolvedRow](&s.rows).list()+" FROM code_requests WHERE id = ?", requestID)
 	if err != nil {
 		return storage.Timeline{}, err
 	}
-	t := storage.Timeline{Request: request.Request.record(), ResolvedAt: instant(request.EndedAt), Superseded: request.Superseded}
-	fates, err := query[fateRow](ctx, s, "codes of request",
-		`SELECT c.id, c.request_id, c.login_id, l.username, c.issued_at, c.expires_at, c.retired_at,
-		CASE WHEN l.code_id = c.id THEN l.code_used_at ELSE c.redeemed_at END AS redeemed_at
-		FROM issued_codes c LEFT JOIN logins l ON l.id = c.login_id WHERE c.request_id = ? ORDER BY c.id`, requestID)
-	if err != nil {
-		return t, err
-	}
-	for i := range fates {
-		t.Codes = append(t.Codes, fates[i].record())
-	}
-	if t.Messages, err = s.messages(ctx, " WHERE request_id = ? ORDER BY created_at, id", requestID); err != nil {
-		return t, err
+	all := []storage.Timeline{request.timeline()}
+	if err := s.addOutcomes(ctx, all); err != nil {
+		return all[0], err
 	}
 	attempts, err := find[attemptRow](ctx, s, "attempts of request", "ended_at, message_id, number",
 		"message_id IN (SELECT id FROM messages WHERE request_id = ?)", requestID)
 	for i := range attempts {
-		t.Attempts = append(t.Attempts, attempts[i].record())
+		all[0].Attempts = append(all[0].Attempts, attempts[i].record())
 	}
-	return t, err
+	return all[0], err
+}
+
+// addOutcomes adds their codes and messages to requests, in two statements.
+func (s *Store) addOutcomes(ctx context.Context, all []storage.Timeline) error {
+	if len(all) == 0 {
+		return nil
+	}
+	of, ids := make(map[string]*storage.Timeline, len(all)), make([]any, len(all))
+	for i := range all {
+		ids[i] = all[i].Request.ID
+		of[all[i].Request.ID] = &all[i]
+	}
+	theirs := " WHERE request_id IN (" + marks(len(ids)) + ")"
+	fates, err := query[fateRow](ctx, s, "codes of request",
+		`SELECT c.id, c.request_id, c.login_id, coalesce(l.username, '') AS username, coalesce(l.user_uid, '') AS user_uid, c.issued_at, c.expires_at, c.retired_at,
+		CASE WHEN l.code_id = c.id THEN l.code_used_at ELSE c.redeemed_at END AS redeemed_at
+		FROM issued_codes c LEFT JOIN logins l ON l.id = c.login_id`+theirs+" ORDER BY c.id", ids...)
+	if err != nil {
+		return err
+	}
+	for i := range fates {
+		t := of[fates[i].RequestID]
+		t.Codes = append(t.Codes, fates[i].record())
+	}
+	messages, err := s.messages(ctx, theirs+" ORDER BY created_at, id", ids...)
+	for _, m := range messages {
+		t := of[m.RequestID]
+		t.Messages = append(t.Messages, m)
+	}
+	return err
 }
 
 // Messages lists messages, without their payload, the newest first.

@@ -163,6 +163,10 @@ func testAuditChained(t *testing.T, w *fixture) {
 		heads = append(heads, must(w.store.AuditHead(w.ctx))(t))
 		equal(t, w.checkChain(int64(n+1)).Head, heads[n])
 	}
+	recent := must(w.store.VerifyRecentAudit(w.ctx, 2))(t)
+	equal(t, recent.Break, (*storage.AuditBreak)(nil))
+	equal(t, []int64{recent.Swept, recent.Events, recent.Head.Seq}, []int64{3, 2, 5})
+	equal(t, must(w.store.VerifyRecentAudit(w.ctx, 100))(t).Events, 5)
 	for n, head := range heads {
 		equal(t, head.Seq, int64(n+1))
 		equal(t, must(w.store.VerifyAudit(w.ctx, head, nil))(t).Break, (*storage.AuditBreak)(nil))

@@ -77,7 +77,9 @@ func (w *fixture) lists() []listTest {
 		newListTest("audit events", "", "ID Time Action Outcome ClientID UserUID Username Factor TraceID Source Object Took Count",
 			func(q storage.Query) (storage.Page[storage.AuditEvent], error) { return s.ListAuditEvents(ctx, q) }),
 		newListTest("requests", "Request", "ID Type ClientID ProfileID Username Email UserUID Purpose TraceID Source CreatedAt ExpiresAt ResolvedAt",
-			func(q storage.Query) (storage.Page[storage.RequestSummary], error) { return s.ListRequests(ctx, q) }),
+			func(q storage.Query) (storage.Page[storage.Timeline], error) {
+				return s.ListRequests(ctx, q)
+			}),
 		newListTest("deliveries", "Attempt", "MessageID Number State Error BeganAt EndedAt"+messageNames,
 			func(q storage.Query) (storage.Page[storage.DeliveryRecord], error) {
 				return s.ListDeliveries(ctx, "", q)

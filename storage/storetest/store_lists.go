@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"time"
 
 	"latchkey/storage"
 )
@@ -15,6 +16,15 @@ type Resources interface {
 	PeopleDeletes
 	DeliveryConfigs
 	Audit
+	Figures
+}
+
+// Figures counts what people look at.
+type Figures interface {
+	CodeFunnel(ctx context.Context, until time.Time, periods ...time.Duration) ([]storage.CodeFunnel, error)
+	SenderActivity(ctx context.Context, since time.Time) ([]storage.SenderActivity, error)
+	DeadLetters(ctx context.Context, since time.Time) (storage.DeadLetters, error)
+	AddTestMessage(ctx context.Context, m storage.Message) error
 }
 
 // ConfigurationLists lists configuration records.
@@ -39,7 +49,8 @@ type PeopleLists interface {
 
 // RecordLists lists requests, messages and deliveries.
 type RecordLists interface {
-	ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error)
+	ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.Timeline], error)
+	FindRequests(ctx context.Context, words storage.RequestWords, limit int) ([]string, error)
 	ListMessages(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.Message], error)
 	ListDeliveries(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.DeliveryRecord], error)
 }
@@ -74,6 +85,7 @@ type Audit interface {
 	EachAuditEvent(ctx context.Context, f storage.AuditFilter, do func(storage.AuditRecord) error) error
 	VerifyAudit(ctx context.Context, expect storage.AuditHead, progress func(read, all int64) error) (storage.AuditVerdict, error)
 	AuditState(ctx context.Context) (storage.AuditVerdict, error)
+	VerifyRecentAudit(ctx context.Context, events int64) (storage.AuditVerdict, error)
 	AuditHead(ctx context.Context) (storage.AuditHead, error)
 	RestartAudit(ctx context.Context, why storage.AuditEvent) (int64, error)
 }

@@ -21,6 +21,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"Limits":          testLimits,
 		"Messages":        testMessages,
 		"Timelines":       testTimelines,
+		"Figures":         testFigures,
 		"Keys":            testKeys,
 		"Members":         testMembers,
 		"Users":           testUsers,

@@ -78,7 +78,7 @@ func (w *fixture) redeem(codeID string, at time.Time) {
 func testTimelineRedeemed(t *testing.T, w *fixture) {
 	code := w.code("r1")
 	want := storage.CodeHistory{
-		ID: code.ID, RequestID: "r1", LoginID: w.login.ID, Username: w.login.Username, IssuedAt: w.now, ExpiresAt: code.ExpiresAt,
+		ID: code.ID, RequestID: "r1", LoginID: w.login.ID, Username: w.login.Username, UserUID: w.user.UID, IssuedAt: w.now, ExpiresAt: code.ExpiresAt,
 	}
 	equal(t, w.history("r1"), want)
 	want.RedeemedAt = w.now.Add(time.Minute)

@@ -56,7 +56,7 @@ func testVerification(t *testing.T, w *fixture) {
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), code)
 	equal(t, must(w.store.Message(w.ctx, "msg-v1"))(t), message)
 	equal(t, w.history("v1"), storage.CodeHistory{
-		ID: code.ID, RequestID: "v1", LoginID: w.login.ID, Username: w.login.Username, IssuedAt: w.now, ExpiresAt: code.ExpiresAt,
+		ID: code.ID, RequestID: "v1", LoginID: w.login.ID, Username: w.login.Username, UserUID: w.user.UID, IssuedAt: w.now, ExpiresAt: code.ExpiresAt,
 	})
 	fails(w.store.IssueCodes(w.ctx, x))(t, storage.ErrStale)
 }

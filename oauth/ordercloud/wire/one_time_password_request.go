@@ -20,8 +20,18 @@ type CodeRequest struct {
 	CreatedAt  time.Time  // when it was asked for
 	ExpiresAt  time.Time  // when its codes expire
 	ResolvedAt *time.Time // when its users were found; null: not yet
+	State      string     // "waiting", "unserved", "superseded", "queued", "delivered", "redeemed", "replaced", "expired", "dead"
 
-	Timeline []TimelineStep `json:",omitempty"` // of a single request only
+	Timeline []TimelineStep   `json:",omitempty"` // of a single request only
+	Messages []RequestMessage `json:",omitempty"` // likewise
+}
+
+// RequestMessage is a message of a request.
+type RequestMessage struct {
+	ID              string
+	MessageSenderID string
+	State           string // "queued", "delivered", "expired", "dead"
+	CanRetry        bool   // it waits, or its code lives and it can be sent again
 }
 
 // TimelineStep is an event of a request, a code or a message.
@@ -41,17 +51,32 @@ type MessageRetry struct {
 	MessageID string
 }
 
-// CodeRequestFromRecord returns the request as it is shown to administrators.
-func CodeRequestFromRecord(r storage.RequestSummary) CodeRequest {
+// CodeRequestFromTimeline returns the request as a list shows it to administrators at the
+// time now.
+func CodeRequestFromTimeline(t storage.Timeline, now time.Time) CodeRequest {
+	r := &t.Request
 	return CodeRequest{
-		ID: r.Request.ID, Type: string(r.Request.Type), ClientID: surface.Optional(r.Request.ClientID),
-		Username: surface.Optional(r.Request.Username), Email: surface.Optional(r.Request.Email), TraceID: surface.Optional(r.Request.TraceID),
-		CreatedAt: r.Request.CreatedAt, ExpiresAt: r.Request.ExpiresAt, ResolvedAt: surface.Optional(r.ResolvedAt),
+		ID: r.ID, Type: string(r.Type), ClientID: surface.Optional(r.ClientID),
+		Username: surface.Optional(r.Username), Email: surface.Optional(r.Email), TraceID: surface.Optional(r.TraceID),
+		CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, ResolvedAt: surface.Optional(t.ResolvedAt), State: string(otp.StateOf(t, now)),
 	}
 }
 
-// TimelineStepFromStep returns the step of a delivery as it is shown to administrators.
-func TimelineStepFromStep(s otp.Step) TimelineStep {
+// WithTimeline returns the request with the steps and the messages of its timeline.
+func (r CodeRequest) WithTimeline(t storage.Timeline, now time.Time) CodeRequest {
+	for _, step := range otp.Steps(t, now) {
+		r.Timeline = append(r.Timeline, timelineStepFromStep(step))
+	}
+	for _, m := range t.Messages {
+		r.Messages = append(r.Messages, RequestMessage{
+			ID: m.ID, MessageSenderID: m.SenderID, State: string(m.State), CanRetry: otp.CanRetry(t, m, now),
+		})
+	}
+	return r
+}
+
+// timelineStepFromStep returns the step of a delivery as it is shown to administrators.
+func timelineStepFromStep(s otp.Step) TimelineStep {
 	w := TimelineStep{
 		At: s.At, Step: s.Name, MessageID: surface.Optional(s.MessageID), CodeID: surface.Optional(s.CodeID),
 		Attempt: surface.Optional(s.Attempt), Detail: surface.Optional(s.Detail),

@@ -3,9 +3,12 @@ package wire
 import (
 	"bytes"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/json"
+	"io"
 
 	"latchkey/oauth/surface"
+	"latchkey/otp/deliver"
 	"latchkey/storage"
 )
 
@@ -110,6 +113,56 @@ func listOfSecrets(list []string) []byte {
 	}
 	encoded, _ := json.Marshal(list) // cannot fail on strings
 	return encoded
+}
+
+// secretBytes is the length of a secret that the server makes.
+const secretBytes = 32
+
+// OpenSigningSecrets returns the secrets of a sender that signs as Standard Webhooks, newest
+// first, and none of another. The error is that of the sealer.
+func OpenSigningSecrets(with surface.Sealer, s storage.Sender) (secrets []string, err error) {
+	if s.Signature != storage.StandardWebhookSignature || len(s.SigningSecrets.Data) == 0 {
+		return nil, nil
+	}
+	plain, err := with.Open(s.SigningSecrets, SigningSecretsContext)
+	if err == nil {
+		err = json.Unmarshal(plain, &secrets)
+	}
+	return secrets, err
+}
+
+// RotateSecret gives the sender a new secret and returns it. overlap reports whether the
+// former one signs as well: SharedKey signs with one header, which has room for one. The
+// error is that of the sealer or of random.
+func RotateSecret(with surface.Sealer, random io.Reader, s *storage.Sender) (secret string, overlap bool, err error) {
+	key := make([]byte, secretBytes)
+	if _, err := io.ReadFull(random, key); err != nil {
+		return "", false, err
+	}
+	if SecretKind(*s) == "SharedKey" {
+		secret = base64.RawURLEncoding.EncodeToString(key)
+		s.SharedKey, err = with.Seal([]byte(secret), SharedKeyContext)
+		return secret, false, err
+	}
+	secrets, err := OpenSigningSecrets(with, *s)
+	if err != nil {
+		return "", false, err
+	}
+	secret = deliver.FormatSigningSecret(key)
+	secrets = append([]string{secret}, secrets[:min(len(secrets), maxSigningSecrets-1)]...)
+	s.SigningSecrets, err = with.Seal(listOfSecrets(secrets), SigningSecretsContext)
+	return secret, len(secrets) > 1, err
+}
+
+// RetireSecret leaves the sender its newest secret only. retired reports whether there was
+// another one.
+func RetireSecret(with surface.Sealer, s *storage.Sender) (retired bool, err error) {
+	secrets, err := OpenSigningSecrets(with, *s)
+	if err != nil || len(secrets) < maxSigningSecrets {
+		return false, err
+	}
+	s.SigningSecrets, err = with.Seal(listOfSecrets(secrets[:1]), SigningSecretsContext)
+	return true, err
 }
 
 // SealContexts returns the additional data that this package seals a secret of the

@@ -136,6 +136,16 @@ func (m *Mailer) Send(ctx context.Context, sender storage.Sender, e deliver.Enve
 	return sendError(err, to.Address, e.Username)
 }
 
+// Preview returns the mail of an envelope in the best language for the locale, without
+// sending it. Errors are those of the template and of Config.TrustURL.
+func (m *Mailer) Preview(ctx context.Context, sender storage.Sender, e deliver.Envelope, locale string) (Text, error) {
+	data, err := m.data(ctx, sender, e)
+	if err != nil {
+		return Text{}, err
+	}
+	return m.cfg.Templates.Render(e.Message.Type, locale, data)
+}
+
 // parseAddress parses an address with or without a display name.
 func parseAddress(text string) (*mail.Address, error) {
 	a, err := mail.ParseAddress(text)

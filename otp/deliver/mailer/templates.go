@@ -7,6 +7,8 @@ import (
 	htmltemplate "html/template"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 	texttemplate "text/template"
 	"unicode"
@@ -101,6 +103,12 @@ func (t *Templates) Render(kind storage.MessageType, locale string, d Data) (Tex
 	// Mail programs would decode an encoded-word (RFC 2047 §2) in the subject.
 	text.Subject = strings.ReplaceAll(printable(text.Subject), "=?", "= ?")
 	return text, nil
+}
+
+// Locales returns the languages in which there is a template of the message type, sorted.
+// The empty one is for users of all other languages.
+func (t *Templates) Locales(kind storage.MessageType) []string {
+	return slices.Sorted(maps.Keys(t.byType[kind]))
 }
 
 // pick returns the translation for the locale, see Render.

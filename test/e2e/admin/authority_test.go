@@ -21,7 +21,7 @@ type escalation struct {
 	path      string // path with parameters
 	body      string
 	refusal   int  // default 403
-	unknown   bool // refused even with FullAccess: admin users do not exist below /v2
+	unknown   bool // refused even with FullAccess: admin users do not exist below /v2, and the sender has no former secret
 }
 
 // grantsNothing are the writing operations that cannot give a caller the roles of others, with
@@ -44,8 +44,9 @@ func grantsNothing() map[string]string {
 		"users change themselves":                             "me.Save me.Patch me.ResetPassword me.RevokeTokens me.EndSession me.EndOtherSessions",
 		"a sign-in or a request for a code, not a change":     "PasswordProfiles.RequestOneTimePasswordToken AccountMembers.CreateTokens",
 		"it concerns everybody alike and reveals nothing":     "signingkeys.Rotate signingkeys.Revoke",
-		"the message goes where it went":                      "onetimepasswordrequests.messages.Retry",
-		"it is refused for everybody":                         "messagesenders.CCListenerAssignments.Save",
+		"the message goes where it went": `
+			onetimepasswordrequests.messages.Retry buyers.onetimepasswordrequests.messages.Retry suppliers.onetimepasswordrequests.messages.Retry`,
+		"it is refused for everybody": "messagesenders.CCListenerAssignments.Save",
 	} {
 		for _, id := range strings.Fields(operations) {
 			reasons[id] = reason
@@ -242,6 +243,9 @@ func (g *fullAccessRecords) senderAttempts() []escalation {
 		{operation: "integrations.deliveryconfig.Save", path: configs + "/hook", body: `{"Name":"n","DeliveryTargets":{"MessageSender":{"Endpoint":"https://mine.example.com","Secret":"k"}}}`},
 		{operation: "messagesenders.assignments.Delete", path: path + "/staff/assignments"},
 		{operation: "messagesenders.assignments.Save", path: path + "/assignments", body: `{"MessageSenderID":"staff"}`},
+		{operation: "messagesenders.Test", path: path + "/raising/test", body: `{"To":"me@example.com"}`},
+		{operation: "messagesenders.secret.Rotate", path: path + "/raising/secret/rotate"},
+		{operation: "messagesenders.secret.Retire", path: path + "/raising/secret/retire", unknown: true},
 		{operation: "messagesenders.Delete", path: path + "/raising"},
 		{operation: "messagesenders.Patch", path: path + "/plain", body: `{"ElevatedRoles":["FullAccess"]}`},
 		{operation: "messagesenders.Patch", path: path + "/staff", body: `{"DeliveryConfigID":null,"URL":"https://mine.example.com","SharedKey":"k"}`},

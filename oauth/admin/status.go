@@ -1,0 +1,196 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"latchkey/storage"
+)
+
+// Names of checks.
+const (
+	CheckAuditChain  = "audit_chain"
+	CheckDeadLetters = "dead_letters"
+	CheckSenders     = "senders"
+	CheckSigningKeys = "signing_keys"
+	CheckServers     = "servers"
+	CheckRetention   = "retention"
+)
+
+// CheckState is the result of a check.
+type CheckState string
+
+// The results of checks.
+const (
+	StateOK      CheckState = "ok"
+	StateWarning CheckState = "warning"
+	StateFailing CheckState = "failing"
+	StateUnknown CheckState = "unknown" // the database did not answer in time
+)
+
+// Check says how a part of the servers on a database is doing.
+type Check struct {
+	Name   string
+	State  CheckState
+	Count  int64     // of what was counted: events, messages, senders, keys, servers or tables
+	Since  time.Time // zero: none is known
+	About  []string  // IDs of senders and keys, or names of tables, that the state is due to
+	Detail string    // why the chain is broken
+}
+
+const (
+	// recentAuditEvents is how many events at the end of the chain are verified.
+	recentAuditEvents = 500
+	// recentAttempts is the time of the attempts by which a sender is judged.
+	recentAttempts = time.Hour
+	// failuresInARow are the attempts without one that was accepted after which a sender
+	// fails.
+	failuresInARow = 3
+	// deadLetterTime is for how long a message that cannot be delivered is shown.
+	deadLetterTime = 24 * time.Hour
+	// retentionDelay is for how long rows may be due for deletion.
+	retentionDelay = time.Hour
+)
+
+// StatusStore reads what checks look at; *gormstore.Store is one. Each method reads a
+// bounded number of rows.
+type StatusStore interface {
+	// VerifyRecentAudit checks the last events of the chain.
+	VerifyRecentAudit(ctx context.Context, events int64) (storage.AuditVerdict, error)
+	// DeadLetters counts the messages that were given up since a time.
+	DeadLetters(ctx context.Context, since time.Time) (storage.DeadLetters, error)
+	// SenderActivity returns what senders have to do, and have done since a time.
+	SenderActivity(ctx context.Context, since time.Time) ([]storage.SenderActivity, error)
+	// RunningServers counts the servers on the database.
+	RunningServers(ctx context.Context) (storage.RunningServers, error)
+	// Overdue returns for each table for how long its oldest row has been due for deletion.
+	Overdue(ctx context.Context, now time.Time) (map[string]time.Duration, error)
+}
+
+// Status looks how the servers on a database are doing. All servers on it answer the same.
+// All fields are required.
+type Status struct {
+	Store StatusStore
+	// Signing returns the keys that sign, by ID, with the time since which they do.
+	Signing func(context.Context) (map[string]time.Time, error)
+	KeyAge  time.Duration // after which a key that signs is due for rotation
+	Now     func() time.Time
+}
+
+// Check makes the check of that name. The error is that of the store.
+func (s *Status) Check(ctx context.Context, name string) (Check, error) {
+	now := s.Now().UTC()
+	c := Check{Name: name, State: StateOK}
+	var err error
+	switch name {
+	case CheckAuditChain:
+		err = s.checkAudit(ctx, &c)
+	case CheckDeadLetters:
+		err = s.checkDeadLetters(ctx, &c, now)
+	case CheckSenders:
+		err = s.checkSenders(ctx, &c, now)
+	case CheckSigningKeys:
+		err = s.checkKeys(ctx, &c, now)
+	case CheckServers:
+		err = s.checkServers(ctx, &c)
+	case CheckRetention:
+		err = s.checkRetention(ctx, &c, now)
+	default:
+		err = errors.New("there is no check " + name)
+	}
+	return c, err
+}
+
+// checkAudit verifies the end of the chain only: the whole of it may take minutes.
+func (s *Status) checkAudit(ctx context.Context, c *Check) error {
+	v, err := s.Store.VerifyRecentAudit(ctx, recentAuditEvents)
+	c.Count = v.Events
+	if v.Break != nil {
+		c.State, c.Detail = StateFailing, v.Break.Why
+	}
+	return err
+}
+
+func (s *Status) checkDeadLetters(ctx context.Context, c *Check, now time.Time) error {
+	dead, err := s.Store.DeadLetters(ctx, now.Add(-deadLetterTime))
+	c.Count, c.Since = int64(dead.Count), dead.Last
+	if dead.Count > 0 {
+		c.State = StateFailing
+	}
+	return err
+}
+
+func (s *Status) checkSenders(ctx context.Context, c *Check, now time.Time) error {
+	all, err := s.Store.SenderActivity(ctx, now.Add(-recentAttempts))
+	for i := range all {
+		state := SenderState(&all[i])
+		if state == StateOK {
+			continue
+		}
+		c.Count++
+		c.About = append(c.About, all[i].SenderID)
+		if c.State != StateFailing {
+			c.State = state
+		}
+		if c.Since.IsZero() || all[i].FailedAt.After(c.Since) {
+			c.Since = all[i].FailedAt
+		}
+	}
+	return err
+}
+
+// SenderState returns how a sender is doing: it fails if several attempts failed since the
+// last one that was accepted, or if one failed and messages wait. One that failed for good
+// may be the fault of its recipient.
+func SenderState(a *storage.SenderActivity) CheckState {
+	switch {
+	case a.FailedSince >= failuresInARow, a.FailedSince > 0 && a.Queued > 0:
+		return StateFailing
+	case a.FailedSince > 0:
+		return StateWarning
+	}
+	return StateOK
+}
+
+func (s *Status) checkKeys(ctx context.Context, c *Check, now time.Time) error {
+	signing, err := s.Signing(ctx)
+	for kid, since := range signing {
+		if now.Sub(since) > s.KeyAge {
+			c.About = append(c.About, kid)
+		}
+		if c.Since.IsZero() || since.Before(c.Since) {
+			c.Since = since
+		}
+	}
+	slices.Sort(c.About)
+	if c.Count = int64(len(c.About)); c.Count > 0 {
+		c.State = StateWarning
+	}
+	return err
+}
+
+func (s *Status) checkServers(ctx context.Context, c *Check) error {
+	running, err := s.Store.RunningServers(ctx)
+	if c.Count = int64(running.All); running.Deaf > 0 {
+		c.State, c.Count = StateFailing, int64(running.Deaf)
+	}
+	return err
+}
+
+func (s *Status) checkRetention(ctx context.Context, c *Check, now time.Time) error {
+	overdue, err := s.Store.Overdue(ctx, now)
+	oldest := time.Duration(0)
+	for table, due := range overdue {
+		oldest = max(oldest, due)
+		if due > retentionDelay {
+			c.About = append(c.About, table)
+		}
+	}
+	slices.Sort(c.About)
+	if c.Count = int64(len(c.About)); c.Count > 0 {
+		c.State, c.Since = StateWarning, now.Add(-oldest)
+	}
+	return err
+}
