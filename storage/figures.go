@@ -38,6 +38,7 @@ type RunningServers struct {
 
 // DeadLetters counts the messages that could not be delivered.
 type DeadLetters struct {
-	Count int
-	Last  time.Time // when the last one was given up; zero: there is none
+	Count   int
+	Last    time.Time // when the last one was given up; zero: there is none
+	Senders []string  // whose messages they are, by ID
 }

@@ -115,7 +115,7 @@ func (s *Status) checkAudit(ctx context.Context, c *Check) error {
 
 func (s *Status) checkDeadLetters(ctx context.Context, c *Check, now time.Time) error {
 	dead, err := s.Store.DeadLetters(ctx, now.Add(-deadLetterTime))
-	c.Count, c.Since = int64(dead.Count), dead.Last
+	c.Count, c.Since, c.About = int64(dead.Count), dead.Last, dead.Senders
 	if dead.Count > 0 {
 		c.State = StateFailing
 	}

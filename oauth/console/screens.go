@@ -21,10 +21,12 @@ type screen struct {
 // this order, and the first one that a caller may see is the start.
 func (c *Console) allScreens() []screen {
 	return slices.Concat(
+		c.homeScreens(),
 		c.clientScreens(),
 		c.userScreens(),
 		c.sessionSearch(),
 		c.keyScreens(),
+		c.senderScreens(),
 		c.profileScreens(),
 		c.auditScreens(),
 		c.apiScreens(),

@@ -196,12 +196,12 @@ func TestStatus(t *testing.T) {
 	}
 	srv.request("r1", true)
 	srv.attempt("msg-r1", storage.MessageDead, "410 Gone")
-	if _, faults := checks("root"); !slices.Equal(faults, []string{"dead_letters failing 1 []", "senders warning 1 [hook]"}) {
+	if _, faults := checks("root"); !slices.Equal(faults, []string{"dead_letters failing 1 [hook]", "senders warning 1 [hook]"}) {
 		t.Errorf("faults %q", faults)
 	}
 	srv.request("r2", true)
 	srv.attempt("msg-r2", storage.MessageQueued, "503")
-	if _, faults := checks("postman"); !slices.Equal(faults, []string{"dead_letters failing 1 []", "senders failing 1 [hook]"}) {
+	if _, faults := checks("postman"); !slices.Equal(faults, []string{"dead_letters failing 1 [hook]", "senders failing 1 [hook]"}) {
 		t.Errorf("faults %q", faults)
 	}
 	srv.advance(101 * 24 * time.Hour)

@@ -316,8 +316,9 @@ func hasMessage(t storage.Timeline, id string) bool {
 }
 
 func (a oneTimePasswordRequests) funnelRoute() route {
-	return route{Operation: a.operation(http.MethodGet, "/funnel", "Funnel", "Count what became of codes in the last hour and day",
-		requestReaders, wire.OneTimePasswordFunnel{}), serve: a.funnel}
+	funnel := a.operation(http.MethodGet, "/funnel", "Funnel", "Count what became of codes in the last hour and day", requestReaders, wire.OneTimePasswordFunnel{})
+	funnel.ID = operationID(strings.TrimPrefix(a.path, "/v1/"), "Funnel")
+	return route{Operation: funnel, serve: a.funnel}
 }
 
 // funnel answers with counts up to the last full minute, so that all servers answer the

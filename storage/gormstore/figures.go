@@ -137,13 +137,21 @@ func (r *activityRow) record() storage.SenderActivity {
 // messages do not count.
 func (s *Store) DeadLetters(ctx context.Context, since time.Time) (storage.DeadLetters, error) {
 	type row struct {
-		Count int   `gorm:"column:dead"`
-		Last  int64 `gorm:"column:last"`
+		SenderID string `gorm:"column:sender_id"`
+		Count    int    `gorm:"column:dead"`
+		Last     int64  `gorm:"column:last"`
 	}
-	found, err := get[row](ctx, s, "dead letters", `SELECT count(*) AS dead, coalesce(max(ended_at), 0) AS last
-		FROM (SELECT ended_at FROM messages WHERE state = 'dead' AND ended_at >= ? AND request_id <> '' ORDER BY ended_at DESC LIMIT CAST(? AS BIGINT)) m`,
-		micros(since), MaxCounted)
-	return storage.DeadLetters{Count: found.Count, Last: instant(found.Last)}, err
+	rows, err := query[row](ctx, s, "dead letters", `SELECT sender_id, count(*) AS dead, max(ended_at) AS last
+		FROM (SELECT sender_id, ended_at FROM messages WHERE state = 'dead' AND ended_at >= ? AND request_id <> '' ORDER BY ended_at DESC LIMIT CAST(? AS BIGINT)) m
+		GROUP BY sender_id ORDER BY sender_id`, micros(since), MaxCounted)
+	var dead storage.DeadLetters
+	for _, r := range rows {
+		dead.Count, dead.Senders = dead.Count+r.Count, append(dead.Senders, r.SenderID)
+		if last := instant(r.Last); last.After(dead.Last) {
+			dead.Last = last
+		}
+	}
+	return dead, err
 }
 
 // RunningServers counts the servers that run on the database, as they have shown with their

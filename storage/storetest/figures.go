@@ -109,7 +109,7 @@ func testSenderActivity(t *testing.T, w *fixture) {
 	equal(t, must(w.store.DeadLetters(w.ctx, w.now))(t), storage.DeadLetters{})
 	w.attempt(w.now.Add(5*time.Minute), storage.MessageDead, "answered 410")
 	last := w.now.Add(5*time.Minute + time.Second)
-	equal(t, must(w.store.DeadLetters(w.ctx, w.now))(t), storage.DeadLetters{Count: 1, Last: last})
+	equal(t, must(w.store.DeadLetters(w.ctx, w.now))(t), storage.DeadLetters{Count: 1, Last: last, Senders: []string{"hook"}})
 	equal(t, must(w.store.DeadLetters(w.ctx, last.Add(time.Second)))(t), storage.DeadLetters{})
 }
 
