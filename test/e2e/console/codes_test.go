@@ -1,0 +1,189 @@
+package console
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"latchkey/test/e2e/kit"
+)
+
+// refusingReceiver returns the URL of a receiver that refuses messages for good.
+func refusingReceiver(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) }))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// sendTo lets the sender of all codes call a URL.
+func (s *site) sendTo(receiver string) {
+	s.t.Helper()
+	s.Apply(`
+MessageSenders:
+  - {ID: sink, Name: Sink, MessageTypes: [OneTimePassword], URL: "` + receiver + `/{messagetype}", SharedKey: key-of-the-message-sender, AllowAllBuyers: true}
+`)
+}
+
+// undelivered asks for a code that cannot be delivered, and returns the ID of the HTTP
+// request.
+func (s *site) undelivered(username string) string {
+	s.t.Helper()
+	asked := s.Server.RequestCode(username, "")
+	id := asked.Header.Get("X-Request-Id")
+	if asked.Status != http.StatusNoContent || id == "" {
+		s.t.Fatalf("request for a code: got %d %s", asked.Status, asked.Body)
+	}
+	return id
+}
+
+// await opens a page until its main part has the text.
+func (b *browser) await(path, text string) (at page) {
+	b.t.Helper()
+	kit.Eventually(b.t, path+" shows "+text, func() bool {
+		at = b.open(path)
+		return strings.Contains(at.text(), text)
+	})
+	return at
+}
+
+// TestDeadLetterIsDelivered follows a code that was not delivered: an administrator finds it
+// by the ID of the HTTP request, sees why, mends the sender, and sends the code again.
+func TestDeadLetterIsDelivered(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		s.sendTo(refusingReceiver(t))
+		requestID := s.undelivered("jane")
+		b := s.signIn("root")
+		at := b.await("/console/home?find="+requestID, "receiver answered 410")
+		at.contains(http.StatusOK, "The message could not be delivered", "Given up", "jane", requestID)
+		dead := at.url.Path
+		b.open("/console/home").contains(http.StatusOK, "Messages of the last day that could not be delivered: 1.")
+		b.open("/console/senders").contains(http.StatusOK, "Sink", "receiver answered 410")
+		b.open("/console/senders/sink?State=dead").contains(http.StatusOK, "dead", "receiver answered 410")
+
+		at = b.submit(b.open("/console/senders/sink/edit"), "f.URL", s.Inbox.URL+"/{messagetype}", "step", "review")
+		at.contains(http.StatusOK, s.Inbox.URL)
+		b.submit(at, "step", "confirm").contains(http.StatusOK, "Sink", s.Inbox.URL)
+
+		i := slices.IndexFunc(b.open(dead).links(), func(link string) bool { return strings.HasSuffix(link, "/retry") })
+		if i < 0 {
+			t.Fatalf("nothing to send again: %s", b.open(dead).text())
+		}
+		at = b.open(b.open(dead).links()[i]).contains(http.StatusOK, "A new code is made and sent")
+		at = b.submit(at, "step", "confirm").contains(http.StatusOK, "A new code is on its way")
+		if at.url.Path == dead {
+			t.Errorf("the retry shows the request of the lost code")
+		}
+		code := s.Inbox.Next(t).EventBody.OneTimePassword
+		b.await(at.url.Path, "Accepted by the receiver")
+		if strings.Contains(b.open(at.url.Path).body, code) {
+			t.Error("the page shows the code")
+		}
+		if got := s.Server.SignIn("jane", code); got.Status != http.StatusOK {
+			t.Errorf("sign-in with the code: got %d %s", got.Status, got.Body)
+		}
+		b.await(at.url.Path, "The user has used the code")
+		b.open(dead).contains(http.StatusOK, "A newer code has replaced this one")
+	})
+}
+
+// TestWaitingMessageIsHurried sends a message now that waits for its next attempt.
+func TestWaitingMessageIsHurried(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		s.Inbox.Status.Store(http.StatusTooManyRequests)
+		s.undelivered("jane")
+		b := s.signIn("root")
+		at := b.await("/console/home?find=jane", "Attempt failed, will be repeated")
+		b.open("/console/home").contains(http.StatusOK, "Senders that deliver nothing at the moment: 1.")
+		s.Inbox.Status.Store(http.StatusOK)
+		for _, link := range at.links() {
+			if strings.HasSuffix(link, "/retry") {
+				b.submit(b.open(link), "step", "confirm")
+			}
+		}
+		s.Inbox.Next(t)
+		b.await(at.url.Path, "Accepted by the receiver")
+	})
+}
+
+// TestCodesOfACompany tests that an administrator of a company finds the codes of its users,
+// and nothing of others.
+func TestCodesOfACompany(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		s.Apply(`
+SecurityProfiles:
+  - {ID: support, Name: Support, Roles: [OneTimePasswordAdmin], Assignments: [{BuyerID: acme, UserID: bob}]}
+Buyers:
+  - ID: hyde
+    Name: Hyde Ltd
+    Active: true
+    Users:
+      - {ID: harry, Username: harry, FirstName: H, LastName: Hyde, Email: harry@example.com, Active: true}
+`)
+		s.DeliveredCode(s.Server, "jane")
+		s.DeliveredCode(s.Server, "harry")
+		root := s.signIn("root")
+		harrys := root.await("/console/home?find=harry@example.com", "Accepted by the receiver").url.Path
+		b := s.signIn("bob")
+		if nav := b.open("/console/").navigation(); !slices.Contains(nav, "/console/buyer-codes") || slices.Contains(nav, "/console/home") {
+			t.Errorf("bob sees %v", nav)
+		}
+		b.await("/console/buyer-codes?find=jane", "Accepted by the receiver")
+		b.open("/console/buyer-codes?find=harry").contains(http.StatusOK, "Nobody has asked for a code by this name")
+		b.open(strings.Replace(harrys, "/home/", "/buyer-codes/", 1)).contains(http.StatusNotFound)
+		b.open(harrys).contains(http.StatusForbidden)
+		root.open("/console/buyer-codes?find=jane").contains(http.StatusNotFound)
+	})
+}
+
+// TestStoredTextInTimelines tests that names are shown as text.
+func TestStoredTextInTimelines(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		const name = `<script>alert(1)</script>{{.}}`
+		s.undelivered(name)
+		b := s.signIn("root")
+		at := b.await("/console/home?find="+url.QueryEscape(name), "Nobody was served")
+		if at.contains(http.StatusOK, name); strings.Contains(at.body, "<script>alert") {
+			t.Errorf("the name is not text: %s", at.body)
+		}
+		again := b.open("/console/home?find="+url.QueryEscape(name+"x")).contains(http.StatusOK, "Nobody has asked")
+		if strings.Contains(again.body, "<script>alert") {
+			t.Errorf("the word is not text: %s", again.body)
+		}
+	})
+}
+
+// TestSenderScreens sends a test message, whose outcome survives a reload, and exchanges the
+// secret of a webhook.
+func TestSenderScreens(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		s.Apply(`
+MessageSenders:
+  - {ID: std, Name: Standard, MessageTypes: [OneTimePassword], URL: "https://hook.example.com/", Signature: standard-webhooks, SigningSecrets: [whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=]}
+  - {ID: mail, Name: Mail, Kind: smtp, MessageTypes: [OneTimePassword], SMTP: {Host: smtp.example.com, From: shop@example.com, SiteName: shop.example.com}}
+`)
+		b := s.signIn("root")
+		at := b.submit(b.open("/console/senders/sink/test"), "f.To", "nobody", "step", "review")
+		b.submit(at, "step", "confirm").contains(http.StatusBadRequest, "e-mail")
+		at = b.submit(b.open("/console/senders/sink/test"), "f.To", "me@example.com", "step", "review").contains(http.StatusOK, "me@example.com")
+		at = b.submit(at, "step", "confirm").contains(http.StatusOK, "The test message is being sent")
+		if got := s.Inbox.Next(t); got.EventBody.OneTimePassword != "TEST" || got.Recipient.Email != "me@example.com" {
+			t.Errorf("sent %+v", got)
+		}
+		b.await(at.url.RequestURI(), "The receiver has accepted it")
+
+		at = b.submit(b.open("/console/senders/std/rotate").contains(http.StatusOK, "until you retire"), "step", "confirm")
+		at.contains(http.StatusOK, "New secret", "whsec_", "two secrets")
+		if again := b.open(at.url.Path); strings.Contains(again.body, "whsec_") {
+			t.Errorf("a reload shows the secret again")
+		}
+		b.submit(b.open("/console/senders/std/retire"), "step", "confirm").contains(http.StatusOK, "Only the newest secret signs now")
+		if at := b.open("/console/senders/std"); slices.Contains(at.links(), "/console/senders/std/retire") {
+			t.Errorf("there is nothing to retire: %v", at.links())
+		}
+		b.open("/console/senders/mail/mails?type=ForgottenPassword").contains(http.StatusOK, "All other languages", "Subject:", "shop.example.com", "TEST")
+	})
+}
