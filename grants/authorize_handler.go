@@ -26,7 +26,7 @@ import (
 // code is for the requested scopes. A server whose users consent asks them before, and
 // answers a refusal with access_denied.
 type AuthorizeHandler struct {
-	Issuer        string // of the server; each response has it as iss (RFC 9207)
+	Issuer        string // of the server; each response with a code has it as iss (RFC 9207)
 	Clients       ClientStore
 	Authenticator *signin.Authenticator
 	Codes         *AuthorizationCodes
