@@ -45,7 +45,7 @@ func SignedIn(s *signin.SignIn, now time.Time) *Session {
 }
 
 // Check returns an error if no code can be issued for the request, whoever signs in: the
-// client may not use the grant, or there is no code challenge of the method S256
+// client may not use the grant or must push its requests, or there is no code challenge of the method S256
 // (RFC 7636 §4.3), or a parameter is repeated. Errors are those of fosite, for
 // WriteAuthorizeError, and those of Clients.
 func (h *AuthorizeHandler) Check(ctx context.Context, r fosite.AuthorizeRequester) error {
@@ -68,6 +68,8 @@ func (h *AuthorizeHandler) check(ctx context.Context, r fosite.AuthorizeRequeste
 	switch {
 	case !c.Active, !c.HasGrant(GrantAuthorizationCode):
 		return nil, fosite.ErrUnauthorizedClient.WithHint("The client may not use the authorization code grant.")
+	case c.RequirePAR: // fosite does not say whether a request was pushed
+		return nil, malformed("The client must push its authorization requests, and this server takes none.")
 	case !IsChallenge(form.Get("code_challenge")) || form.Get("code_challenge_method") != "S256":
 		return nil, malformed("PKCE is required: code_challenge, and code_challenge_method S256.")
 	case jkt != "" && !IsChallenge(jkt): // a thumbprint is a SHA-256 too (RFC 7638 §3)
