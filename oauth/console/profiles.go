@@ -246,16 +246,14 @@ func (v view) Lasting(seconds any, otherwise string) (string, error) {
 	if n == 0 {
 		return v.T(otherwise)
 	}
-	for _, unit := range []struct {
-		seconds int
-		text    string
-	}{{24 * 3600, "profiles.days"}, {3600, "profiles.hours"}, {60, "profiles.minutes"}} {
-		if n%unit.seconds == 0 {
-			return v.T(unit.text, "n", strconv.Itoa(n/unit.seconds))
-		}
+	if n%60 == 0 {
+		return v.Duration(n / 60)
 	}
 	return v.T("profiles.seconds", "n", strconv.Itoa(n))
 }
+
+// Days returns a number of days in words.
+func (v view) Days(n int) (string, error) { return v.Duration(n * 24 * 60) }
 
 // explanationView is what the template "explanation" shows: a chart, and the same in a
 // table.

@@ -3,9 +3,11 @@ package gormstore_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -299,4 +301,52 @@ func TestSearchesUseIndexes(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAuditEventsSinceUseTheIndex explains lists of audit events on SQLite, which has no
+// index by time. A list from some time on starts there in the index by id.
+func TestAuditEventsSinceUseTheIndex(t *testing.T) {
+	t.Parallel()
+	url := sqliteFile(t)
+	var c counter
+	s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
+	since := storage.Condition{Fields: []string{"Time"}, Tests: []storage.Test{{Op: storage.OpGreaterOrEqual, Value: "2031-05-17T10:20:30Z"}}}
+	about := storage.Condition{Fields: []string{"UserUID"}, Tests: []storage.Test{{Op: storage.OpEqual, Value: "u"}}}
+	add := []storage.AuditEvent{{Action: "a", UserUID: "u", Time: time.Date(2031, 5, 17, 11, 0, 0, 0, time.UTC)}}
+	if err := s.AddAuditEvents(t.Context(), add); err != nil {
+		t.Fatal(err)
+	}
+	sent := c.during(t, func() error {
+		_, err := s.ListAuditEvents(t.Context(), storage.Query{Where: []storage.Condition{since, about}, Sort: []storage.Order{{Field: "ID", Descending: true}}, Limit: 10})
+		return err
+	})
+	if len(sent) != 2 {
+		t.Fatalf("got the statements %q, want the count and the page", sent)
+	}
+	db := direct(t, url)
+	for _, statement := range sent {
+		args := make([]any, strings.Count(statement, "?"))
+		for i := range args {
+			args[i] = 1
+		}
+		rows, err := db.Query("EXPLAIN QUERY PLAN "+statement, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := ""
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			plan += detail + "\n"
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(plan, "(id>?)") {
+			t.Errorf("%s\nreads more than the events since then:\n%s", statement, plan)
+		}
+	}
 }
