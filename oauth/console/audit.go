@@ -240,6 +240,9 @@ func (v view) Percent(read, all int64) int64 {
 	return min(100, 100*read/all)
 }
 
+// OwnClient returns the ID of the client of the console, which has no screen.
+func (v view) OwnClient() string { return v.console.cfg.ClientID }
+
 // Named returns the text of that name and value, or the value if there is none.
 func (v view) Named(name string, value any) (string, error) {
 	plain := v.Plain(value)

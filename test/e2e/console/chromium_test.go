@@ -153,6 +153,7 @@ func (s *site) control() string {
 type seenScreen struct {
 	Path string `json:"path"`
 	User string `json:"user"`
+	file bool   // it is no page
 }
 
 // visitsOfScreen is how many paths of one screen are followed.
@@ -168,6 +169,8 @@ func (s *site) screens() map[string]seenScreen {
 		mux.HandleFunc("GET "+console.Path+screen.Path, func(http.ResponseWriter, *http.Request) {})
 	}
 	s.signIn("mia").open("/console/") // so that a supplier's user has a session
+	root := s.signIn("root")
+	root.submit(root.open("/console/profiles/default/replays")) // so that there is a replay
 	found := map[string]seenScreen{}
 	for _, user := range []string{"root", "bob", "mia"} {
 		s.follow(user, mux, found)
@@ -177,6 +180,9 @@ func (s *site) screens() map[string]seenScreen {
 		at, ok := found["GET "+console.Path+screen.Path]
 		if !ok {
 			s.t.Errorf("no link leads to the screen %s", screen.Path)
+			continue
+		}
+		if at.file {
 			continue
 		}
 		name := strings.Trim(strings.NewReplacer("/", "-", "{", "", "}", "", "+", "").Replace(screen.Path), "-")
@@ -205,7 +211,7 @@ func (s *site) follow(user string, mux *http.ServeMux, found map[string]seenScre
 			continue
 		}
 		if _, known := found[pattern]; !known {
-			found[pattern] = seenScreen{strings.TrimPrefix(path, console.Path), user}
+			found[pattern] = seenScreen{strings.TrimPrefix(path, console.Path), user, at.header.Get("Content-Disposition") != ""}
 		}
 		for _, n := range find(at.root, func(n *html.Node) bool { return n.Data == "a" && inside(n, "main") }) {
 			if link := attribute(n, "href"); strings.HasPrefix(link, console.Path+"/") {
