@@ -35,8 +35,13 @@ type dialect interface {
 	repeatable(err error) bool
 	// settle executes a settlement and reports whether it took effect.
 	settle(ctx context.Context, s *Store, x settlement) (bool, error)
+	// together is Store.InTx. It may commit fn in one transaction with the work of other
+	// callers, and call it again. After an error, fn may still be running.
+	together(ctx context.Context, s *Store, what string, fn func(context.Context) error) error
+	// writesInWith reports whether WITH may contain statements that write.
+	writesInWith() bool
 	// redemption and familyUse return the statements of Store.RedeemCode and
-	// Store.UseFamily, or nothing if the database is not asked for them.
+	// Store.UseFamily. Without writesInWith they only read.
 	redemption(t *rowTypes) string
 	familyUse() string
 	// insertRows returns statements that insert rows into a table, with as few of them as

@@ -135,6 +135,13 @@ func (p *postgres) settle(ctx context.Context, s *Store, x settlement) (bool, er
 	return rows == int64(x.rows), err
 }
 
+// together is a transaction of its own: PostgreSQL groups commits by itself.
+func (p *postgres) together(ctx context.Context, s *Store, _ string, fn func(context.Context) error) error {
+	return s.InTx(ctx, fn)
+}
+
+func (p *postgres) writesInWith() bool { return true }
+
 func (p *postgres) locks() string { return " FOR UPDATE" }
 
 func (p *postgres) readsBeforeWait() bool { return true }

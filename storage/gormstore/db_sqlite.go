@@ -185,11 +185,28 @@ func (d *sqlite) repeatable(error) bool { return false }
 // settle is an immediate transaction, perhaps with others': from BEGIN on nobody
 // else writes.
 func (d *sqlite) settle(ctx context.Context, s *Store, x settlement) (bool, error) {
-	if len(x.then) == 0 || s.tx(ctx) != nil {
-		return x.run(ctx, ctx, s)
+	if s.tx(ctx) != nil {
+		return x.run(ctx, s)
 	}
-	return d.group.do(ctx, s, x)
+	settled := false
+	err := d.group.do(ctx, s, x.what, func(ctx context.Context) (err error) {
+		settled, err = x.run(ctx, s)
+		return err
+	})
+	if err != nil {
+		return false, err // x may still be running
+	}
+	return settled, nil
 }
+
+func (d *sqlite) together(ctx context.Context, s *Store, what string, fn func(context.Context) error) error {
+	if s.tx(ctx) != nil {
+		return fn(ctx)
+	}
+	return d.group.do(ctx, s, what, fn)
+}
+
+func (d *sqlite) writesInWith() bool { return false }
 
 // lockServing shares the lock of a file with the other servers of the database. The
 // lock ends with the process, so a server that can have it alone is the only one.
@@ -208,13 +225,6 @@ func (d *sqlite) lockServing(ctx context.Context, alone func() error) (unlock fu
 	}
 	return shared, nil
 }
-
-// familyUse is empty as redemption is.
-func (d *sqlite) familyUse() string { return "" }
-
-// redemption is empty: there is no round trip to save, and statements that write wait for
-// the only writer, also if they find out that there is nothing to write.
-func (d *sqlite) redemption(*rowTypes) string { return "" }
 
 // insertRows keeps each statement below SQLite's 32,766 parameters.
 func (d *sqlite) insertRows(table string, names columns, arrays []any) (inserts []statement) {

@@ -12,42 +12,42 @@ import (
 // maxGroup limits how long other writers wait for a group.
 const maxGroup = 256
 
-// run executes the settlement in the transaction of ctx, on behalf of the caller.
-func (x settlement) run(ctx, caller context.Context, s *Store) (done bool, err error) {
-	rows, err := s.execFor(ctx, caller, x.what, x.first.sql, x.first.args)
+// run executes the settlement in the transaction of ctx.
+func (x settlement) run(ctx context.Context, s *Store) (done bool, err error) {
+	rows, err := s.exec(ctx, x.what, x.first.sql, x.first.args...)
 	if err != nil || rows != int64(x.rows) {
 		return false, err
 	}
 	for _, then := range x.then {
-		if _, err := s.execFor(ctx, caller, x.what, then.alone(), then.args); err != nil {
+		if _, err := s.exec(ctx, x.what, then.alone(), then.args...); err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// group commits settlements together. Those that arrive while one transaction runs form
-// the next one, so that a database with one writer syncs its file once for all of them.
-// A single settlement does not wait.
+// group commits the work of several callers together. What arrives while one transaction
+// runs forms the next one, so that a database with one writer syncs its file once for all
+// of them. Work that is alone does not wait.
 type group struct {
 	mu      sync.Mutex
 	running bool
 	waiting []*member
 }
 
-// member is a settlement in a group.
+// member is the work of one caller in a group.
 type member struct {
-	settlement
-	ctx     context.Context //nolint:containedctx // checked before the settlement begins
-	done    bool
-	gone    error      // ctx ended before it began
-	outcome chan error // takes one without a reader
+	what    string
+	ctx     context.Context                 //nolint:containedctx // of the caller; checked before the work begins
+	work    func(ctx context.Context) error // after an error nothing takes effect; may be called again
+	gone    error                           // ctx ended before the work began
+	outcome chan error                      // takes one without a reader, when the work is committed
 }
 
-// do runs a settlement and returns when it is committed. If ctx ends before, a
-// settlement that has begun may still take effect. The others do not notice.
-func (g *group) do(ctx context.Context, s *Store, x settlement) (bool, error) {
-	m := &member{settlement: x, ctx: ctx, outcome: make(chan error, 1)}
+// do lets a group do the work of a caller, and returns when it is committed. If ctx ends
+// before, work that has begun may still take effect. The others do not notice.
+func (g *group) do(ctx context.Context, s *Store, what string, work func(context.Context) error) error {
+	m := &member{what: what, ctx: ctx, work: work, outcome: make(chan error, 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, m)
 	if !g.running {
@@ -57,9 +57,9 @@ func (g *group) do(ctx context.Context, s *Store, x settlement) (bool, error) {
 	g.mu.Unlock()
 	select {
 	case err := <-m.outcome:
-		return m.done && err == nil, err
+		return err
 	case <-ctx.Done():
-		return false, s.wrap(ctx, x.what, ctx.Err())
+		return s.wrap(ctx, what, ctx.Err())
 	}
 }
 
@@ -84,7 +84,7 @@ func (g *group) next() []*member {
 	return members
 }
 
-// commit runs the settlements in one transaction. If a statement of one fails for a
+// commit does the work of the members in one transaction. If the work of one fails for a
 // reason of its own, each gets a transaction of its own. An error of the connection or
 // of the commit goes to all.
 func commit(ctx context.Context, s *Store, members []*member) {
@@ -109,10 +109,11 @@ func commit(ctx context.Context, s *Store, members []*member) {
 	}
 }
 
-// begin runs the member's settlement unless its context has ended.
-func (m *member) begin(ctx context.Context, s *Store) (err error) {
-	if m.done, m.gone = false, s.wrap(m.ctx, m.what, m.ctx.Err()); m.gone == nil {
-		m.done, err = m.run(ctx, m.ctx, s)
+// begin does the member's work in the transaction of ctx unless the member's context has
+// ended.
+func (m *member) begin(ctx context.Context, s *Store) error {
+	if m.gone = s.wrap(m.ctx, m.what, m.ctx.Err()); m.gone != nil {
+		return nil
 	}
-	return err
+	return m.work(context.WithValue(context.WithoutCancel(m.ctx), txKey{s}, s.tx(ctx)))
 }

@@ -75,14 +75,9 @@ func (s *Store) conn(ctx context.Context, db *gorm.DB) gorm.ConnPool {
 // GORM's connections and takes part in its transactions. It is bound and scanned
 // without GORM, which would cost about as much as the database.
 func (s *Store) exec(ctx context.Context, what, sql string, args ...any) (int64, error) {
-	return s.execFor(ctx, ctx, what, sql, args)
-}
-
-// execFor is exec on behalf of the caller with another context, which the observer gets.
-func (s *Store) execFor(ctx, caller context.Context, what, sql string, args []any) (int64, error) {
 	began := s.now()
 	res, err := s.conn(ctx, s.writer).ExecContext(ctx, s.dialect.bind(sql), args...)
-	s.observed(caller, what, began, err)
+	s.observed(ctx, what, began, err)
 	if err != nil {
 		return 0, s.wrap(ctx, what, err)
 	}

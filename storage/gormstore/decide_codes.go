@@ -192,12 +192,16 @@ func (s *Store) EndUnknownRequests(ctx context.Context, names []storage.RequestN
 // A login whose budgets are used up gets nothing either. The result names both. A
 // request that was ended already, or never existed, is storage.ErrStale, an unknown
 // login storage.ErrNotFound; then nothing takes effect.
-func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) (result storage.IssueResult, err error) {
-	err = s.InTx(ctx, func(ctx context.Context) error {
-		result = storage.IssueResult{}
-		return s.issueCodes(ctx, x, &result)
+func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) (storage.IssueResult, error) {
+	var issued storage.IssueResult
+	err := s.dialect.together(ctx, s, "issue codes", func(ctx context.Context) error {
+		issued = storage.IssueResult{}
+		return s.issueCodes(ctx, x, &issued)
 	})
-	return result, err
+	if err != nil {
+		return storage.IssueResult{}, err
+	}
+	return issued, nil
 }
 
 // issueCodes does so within a transaction.

@@ -26,25 +26,22 @@ type usedFamilyRow struct {
 	Assigned   string `gorm:"column:assigned"`
 }
 
-// UseFamily moves a family to the next generation in one statement if the case is an
-// ordinary one; see storage.FamilyUse. It returns the family as it is afterwards, with
-// what tokens and audit events name. Otherwise it changes nothing and returns false. On
-// SQLite it always does.
+// ofUsedFamily is what usedFamilyRow reads, besides rotations.
+const ofUsedFamily = `l.id, l.username, u.uid, u.kind, u.account_uid, t.scope, t.source_id, t.session_id, t.amr, t.purpose, t.auth_time,
+			t.created_at, ` + membership + `, ` + assigned
+
+// UseFamily moves a family to the next generation at once if the case is an ordinary one;
+// see storage.FamilyUse. It returns the family as it is afterwards, with what tokens and
+// audit events name. Otherwise it changes nothing and returns false.
 func (s *Store) UseFamily(ctx context.Context, use storage.FamilyUse) (state storage.FamilyState, ok bool, err error) {
-	if s.statements.familyUse == "" {
-		return state, false, nil
+	useFamily := s.useFamilyInStatement
+	if !s.dialect.writesInWith() {
+		useFamily = s.useFamilyInTransaction
 	}
-	kinds := make([]string, len(use.Admission.Kinds))
-	for i, kind := range use.Admission.Kinds {
-		kinds[i] = string(kind)
-	}
-	rows, err := returning[usedFamilyRow](ctx, s, "use token family", s.statements.familyUse,
-		micros(use.Now), micros(use.IdleUntil), micros(use.GraceFrom), micros(use.ValidFrom), use.FamilyID, use.Generation,
-		blob(use.SeedDigest), use.ClientID, words(kinds), words(use.Admission.AccountUIDs))
-	if err != nil || len(rows) == 0 {
+	row, err := useFamily(ctx, &use)
+	if row == nil || err != nil {
 		return state, false, err
 	}
-	row := &rows[0]
 	state.Family = storage.TokenFamily{
 		ID: use.FamilyID, ClientID: use.ClientID, UserUID: row.UserUID, LoginID: row.LoginID, SourceID: row.SourceID, SessionID: row.SessionID,
 		Scope: list(row.Scope), AMR: list(row.AMR), Purpose: storage.Purpose(row.Purpose), AuthTime: instant(row.AuthTime),
@@ -57,6 +54,15 @@ func (s *Store) UseFamily(ctx context.Context, use storage.FamilyUse) (state sto
 		User:  storage.User{UID: row.UserUID, Kind: storage.UserKind(row.Kind), AccountUID: row.AccountUID, Active: true},
 	}
 	return state, true, s.addRoles(ctx, &state.Principal, row.Assigned, row.Roles)
+}
+
+// useFamilyInStatement takes one round trip.
+func (s *Store) useFamilyInStatement(ctx context.Context, use *storage.FamilyUse) (*usedFamilyRow, error) {
+	rows, err := returning[usedFamilyRow](ctx, s, "use token family", s.statements.familyUse, familyUseArgs(use)...)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return &rows[0], nil
 }
 
 // RestoreFamily takes back what UseFamily did for a caller who could not use it. The idle
@@ -76,6 +82,36 @@ func (s *Store) RestoreFamily(ctx context.Context, f storage.TokenFamily) error 
 // When it is longer, AdvanceFamily gets its turn, which thins them out.
 const maxRotationsText = 1000
 
+// usable is the condition that the family t may be used now.
+var usable = `t.id = :family AND l.id = t.login_id AND u.uid = t.user_uid
+			AND t.generation = :generation AND t.seed_digest = :seed AND t.client_id = :client
+			AND t.jkt = '' AND t.resources = '' AND t.account_uid = ''
+			AND t.revoked_at = 0 AND t.expires_at > :now AND (t.idle_until = 0 OR t.idle_until > :now)
+			AND t.created_at <= :now AND t.created_at >= :valid_from AND t.created_at >= u.valid_from
+			AND t.created_at >= u.tokens_valid_from AND t.created_at >= COALESCE(a.valid_from, 0)
+			AND (t.created_at >= l.sessions_valid_from OR l.kept_session = t.id)
+			AND (t.rotated_at <= :grace_from OR length(t.rotations) < ` + strconv.Itoa(maxRotationsText) + `)
+			AND l.active AND u.active AND (u.account_uid = '' OR a.active)
+			AND COALESCE((SELECT src.locked_until FROM login_sources src WHERE src.id = t.source_id AND src.login_id = l.id), l.locked_until) <= :now`
+
+// familyUseParams are the names and types of the arguments of usable and of familyUse.
+var familyUseParams = []string{
+	"now BIGINT", "idle_until BIGINT", "grace_from BIGINT", "valid_from BIGINT", "family TEXT", "generation BIGINT",
+	"seed BYTEA", "client TEXT", "kinds TEXT", "accounts TEXT",
+}
+
+// familyUseArgs returns the arguments for familyUseParams.
+func familyUseArgs(use *storage.FamilyUse) []any {
+	kinds := make([]string, len(use.Admission.Kinds))
+	for i, kind := range use.Admission.Kinds {
+		kinds[i] = string(kind)
+	}
+	return []any{
+		micros(use.Now), micros(use.IdleUntil), micros(use.GraceFrom), micros(use.ValidFrom), use.FamilyID, use.Generation,
+		blob(use.SeedDigest), use.ClientID, words(kinds), words(use.Admission.AccountUIDs),
+	}
+}
+
 // familyUse puts the statement together. It adds a rotation as TokenFamily.Advance does,
 // but forgets earlier ones only if all are past the grace.
 func (p *postgres) familyUse() string {
@@ -84,20 +120,6 @@ func (p *postgres) familyUse() string {
 				CASE WHEN t.rotations = '' OR t.rotated_at <= :grace_from THEN '' ELSE t.rotations || ' ' END
 				|| (t.generation - 1) || '@' || t.rotated_at END
 		FROM logins l JOIN users u ON u.uid = l.user_uid LEFT JOIN accounts a ON a.uid = u.account_uid
-		WHERE t.id = :family AND l.id = t.login_id AND u.uid = t.user_uid
-			AND t.generation = :generation AND t.seed_digest = :seed AND t.client_id = :client
-			AND t.jkt = '' AND t.resources = '' AND t.account_uid = ''
-			AND t.revoked_at = 0 AND t.expires_at > :now AND (t.idle_until = 0 OR t.idle_until > :now)
-			AND t.created_at <= :now AND t.created_at >= GREATEST(:valid_from, u.valid_from, u.tokens_valid_from, a.valid_from)
-			AND (t.created_at >= l.sessions_valid_from OR l.kept_session = t.id)
-			AND (t.rotated_at <= :grace_from OR length(t.rotations) < `+strconv.Itoa(maxRotationsText)+`)
-			AND l.active AND u.active AND (u.account_uid = '' OR a.active)
-			AND COALESCE((SELECT src.locked_until FROM login_sources src WHERE src.id = t.source_id AND src.login_id = l.id), l.locked_until) <= :now
-			AND `+admitted+`
-		RETURNING l.id, l.username, u.uid, u.kind, u.account_uid, t.scope, t.source_id, t.session_id, t.amr, t.purpose, t.auth_time,
-			t.rotations, t.created_at, `+membership+`, `+assigned,
-		[]string{
-			"now BIGINT", "idle_until BIGINT", "grace_from BIGINT", "valid_from BIGINT", "family TEXT", "generation BIGINT",
-			"seed BYTEA", "client TEXT", "kinds TEXT", "accounts TEXT",
-		})
+		WHERE `+usable+` AND `+admitted+`
+		RETURNING t.rotations, `+ofUsedFamily, familyUseParams)
 }

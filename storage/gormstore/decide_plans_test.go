@@ -2,6 +2,8 @@ package gormstore_test
 
 import (
 	"context"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -65,6 +67,28 @@ func TestPrincipalUsesIndexes(t *testing.T) {
 	}
 }
 
+// TestPlansWithoutStatistics explains what decides at once in a new database. A server
+// keeps that plan until autovacuum has counted the rows, so it must not depend on there
+// being few of them: a hash join reads all rows that have the value of one column.
+func TestPlansWithoutStatistics(t *testing.T) {
+	t.Parallel()
+	url := postgres(t).Database(t)
+	var c counter
+	s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
+	for name, call := range map[string]func() error{
+		"RedeemCode": func() error {
+			_, _, err := s.RedeemCode(t.Context(), storage.Redemption{Grants: make([]storage.RoleGrant, 1)})
+			return err
+		},
+		"UseFamily": func() error { _, _, err := s.UseFamily(t.Context(), storage.FamilyUse{}); return err },
+	} {
+		plan := explain(t, url, c.during(t, call)[0])
+		if strings.Contains(plan, "Hash") || strings.Contains(plan, "Seq Scan") {
+			t.Errorf("%s does not look its rows up:\n%s", name, plan)
+		}
+	}
+}
+
 // explain returns the generic plan, which PostgreSQL chooses for prepared statements in the
 // end. settings are further SET statements.
 func explain(t *testing.T, url, sql string, settings ...string) string {
@@ -81,7 +105,11 @@ func explain(t *testing.T, url, sql string, settings ...string) string {
 		}
 	}
 	execute := "EXPLAIN EXECUTE x"
-	if n := strings.Count(sql, "$"); n > 0 {
+	n := 0
+	for strings.Contains(sql, "$"+strconv.Itoa(n+1)) {
+		n++
+	}
+	if n > 0 {
 		execute += "(NULL" + strings.Repeat(", NULL", n-1) + ")"
 	}
 	rows, err := conn.Query(ctx, execute)
@@ -93,4 +121,47 @@ func explain(t *testing.T, url, sql string, settings ...string) string {
 		t.Fatal(err)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// TestHotUpdatesNeedNoIndexes holds the columns that each sign-in, refresh or request for a
+// code writes out of the indexes. PostgreSQL then updates no index, if there is room in the
+// page (heap-only tuples), which the tables leave.
+func TestHotUpdatesNeedNoIndexes(t *testing.T) {
+	t.Parallel()
+	url := postgres(t).Database(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background()) //nolint:errcheck // read only
+	for table, written := range map[string]string{
+		"logins": "active code_id code_request_id code_client_id code_purpose code_pepper_id code_digest code_name_digest " +
+			"code_mailed_to code_issued_at code_expires_at code_used_at code_seq last_active_at lockout_version failures " +
+			"last_failure_at locked_until codes_failures codes_last_failure_at codes_locked_until",
+		"families":    "generation rotated_at rotations idle_until",
+		"send_limits": "tat gap depth long_tat long_gap long_depth",
+	} {
+		var room bool
+		if err := conn.QueryRow(t.Context(), "SELECT coalesce(reloptions::text LIKE '%fillfactor=%', FALSE) FROM pg_class WHERE oid = $1::regclass", table).Scan(&room); err != nil {
+			t.Fatal(err)
+		}
+		if !room {
+			t.Errorf("the table %s has no fillfactor", table)
+		}
+		rows, err := conn.Query(t.Context(), "SELECT indexdef FROM pg_indexes WHERE tablename = $1", table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		indexes, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil || len(indexes) == 0 {
+			t.Fatalf("indexes of %s: %q, %v", table, indexes, err)
+		}
+		for _, index := range indexes {
+			for column := range strings.FieldsSeq(written) {
+				if regexp.MustCompile(`\b` + column + `\b`).MatchString(index) {
+					t.Errorf("each update of %s writes to all indexes because of one: %s", column, index)
+				}
+			}
+		}
+	}
 }

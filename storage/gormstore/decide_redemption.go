@@ -3,6 +3,7 @@ package gormstore
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,18 +25,20 @@ type redeemedRow struct {
 	Grant      int    `gorm:"column:grant_no"` // counted from 1
 }
 
-// RedeemCode lets the one-time password of a login take effect in one statement if the
-// case is an ordinary one; see storage.Redemption. Otherwise it changes nothing and
-// returns false. On SQLite it always does.
+// RedeemCode lets the one-time password of a login take effect at once if the case is an
+// ordinary one; see storage.Redemption. Otherwise it changes nothing and returns false.
 func (s *Store) RedeemCode(ctx context.Context, r storage.Redemption) (done storage.Redeemed, ok bool, err error) {
-	if s.statements.redemption == "" || len(r.Grants) == 0 {
+	if len(r.Grants) == 0 {
 		return done, false, nil
 	}
-	rows, err := returning[redeemedRow](ctx, s, "redeem code", s.statements.redemption, redemptionArgs(&s.rows, &r)...)
-	if err != nil || len(rows) == 0 {
+	redeem := s.redeemInStatement
+	if !s.dialect.writesInWith() {
+		redeem = s.redeemInTransaction
+	}
+	row, err := redeem(ctx, &r)
+	if row == nil || err != nil {
 		return done, false, err
 	}
-	row := &rows[0]
 	grant := &r.Grants[row.Grant-1]
 	done.CodeID, done.LastActiveAt = row.CodeID, instant(row.LastActive)
 	done.SourceID, done.Scope = cmp.Or(row.SourceID, r.NewSourceID), grant.Scope
@@ -49,6 +52,15 @@ func (s *Store) RedeemCode(ctx context.Context, r storage.Redemption) (done stor
 	}
 	memberRoles, assigned, _ := strings.Cut(grant.RoleSource, separator)
 	return done, true, s.addRoles(ctx, &done.Principal, assigned, memberRoles)
+}
+
+// redeemInStatement takes one round trip.
+func (s *Store) redeemInStatement(ctx context.Context, r *storage.Redemption) (*redeemedRow, error) {
+	rows, err := returning[redeemedRow](ctx, s, "redeem code", s.statements.redemption, s.redemptionArgs(r)...)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return &rows[0], nil
 }
 
 // RestoreCode takes back what RedeemCode did for a caller who could not use it. A code
@@ -81,13 +93,38 @@ const sourceText = `COALESCE((SELECT m.roles FROM memberships m WHERE m.account_
 const admitted = `(array_position(string_to_array(:kinds, ' '), u.kind) IS NOT NULL
 	OR u.kind <> '` + string(storage.Admin) + `' AND array_position(string_to_array(:accounts, ' '), u.account_uid) IS NOT NULL)`
 
-// redemption puts the statement together. A code that verifies the address of its user
-// takes the other way, once. It decides like decision and unlocked, but only
-// where nothing is to be cleared. All parts read what was there when it began. Where the
+const (
+	isNewSource = "(src.id IS NULL AND :new_source <> '')"
+	isOldSource = "COALESCE(src.seen_at < :seen_before, FALSE)"
+)
+
+// redeemable is the condition that the login x may redeem its code now, where l is the
+// login as the others were joined to it. A code that verifies the address of its user
+// takes the two steps, once. It decides like decision and unlocked, but only where nothing
+// is to be cleared.
+var redeemable = `l.profile_id = :profile AND l.username_key = :username AND x.active
+			AND x.code_id <> '' AND x.code_used_at = 0 AND x.code_expires_at > :now
+			AND x.code_pepper_id = :pepper AND x.code_name_digest = :digest
+			AND x.code_purpose = :purpose AND x.code_client_id IN ('', :client)
+			AND x.code_issued_at >= :issued_from AND x.code_issued_at >= x.sessions_valid_from
+			AND x.code_issued_at >= u.valid_from AND x.code_issued_at >= COALESCE(a.valid_from, 0)
+			AND x.failures = 0 AND x.locked_until = 0 AND x.codes_failures = 0 AND x.codes_locked_until = 0
+			AND COALESCE(src.failures, 0) = 0 AND COALESCE(src.locked_until, 0) = 0
+			AND (x.code_mailed_to = '' OR x.code_mailed_to <> u.email_key OR u.verified_email = u.email_key)
+			AND u.active AND (u.account_uid = '' OR a.active)
+			AND u.valid_from <= :now AND u.tokens_valid_from <= :now AND COALESCE(a.valid_from, 0) <= :now
+			AND (NOT ` + isNewSource + ` OR (SELECT count(*) FROM login_sources k WHERE k.login_id = l.id) < ` + strconv.Itoa(storage.MaxSources) + `)`
+
+// rememberSource inserts a new source, or updates when a known one was seen.
+const rememberSource = `INSERT INTO login_sources (id, login_id, address, failures, last_failure_at, locked_until, seen_at)
+		SELECT %s ON CONFLICT (login_id, address) DO UPDATE SET seen_at = excluded.seen_at`
+
+// redemption puts the statement together. All parts read what was there when it began. Where the
 // UPDATE had to wait for the login, x is the login as it is then, and l and the rest are
 // as before. So the lockout's version, which moves with the sources, must be the same.
+// OFFSET 0 keeps the source a subquery, which its index answers. Without statistics the
+// planner would otherwise read all sources with the address.
 func (p *postgres) redemption(t *rowTypes) string {
-	const isNew, isOld = "(src.id IS NULL AND :new_source <> '')", "COALESCE(src.seen_at < :seen_before, FALSE)"
 	began := columnsOf[familyRow](t)
 	family := strings.Fields(string(began))
 	values := slices.Clone(family)
@@ -105,31 +142,17 @@ func (p *postgres) redemption(t *rowTypes) string {
 		}
 	}
 	return numbered(`WITH done AS (UPDATE logins x SET code_used_at = :now, last_active_at = :now,
-			lockout_version = x.lockout_version + CASE WHEN `+isNew+` OR `+isOld+` THEN 1 ELSE 0 END
+			lockout_version = x.lockout_version + CASE WHEN `+isNewSource+` OR `+isOldSource+` THEN 1 ELSE 0 END
 		FROM logins l JOIN users u ON u.uid = l.user_uid
 			LEFT JOIN accounts a ON a.uid = u.account_uid
-			LEFT JOIN login_sources src ON src.login_id = l.id AND src.address = :address
+			LEFT JOIN LATERAL (SELECT * FROM login_sources s WHERE s.login_id = l.id AND s.address = :address OFFSET 0) src ON TRUE
 			CROSS JOIN LATERAL (SELECT array_position(string_to_array(:role_sources, :next), `+sourceText+`) AS grant_no OFFSET 0) has
-		WHERE x.id = l.id AND l.profile_id = :profile AND l.username_key = :username
-			AND x.lockout_version = l.lockout_version AND x.active
-			AND x.code_id = l.code_id AND x.code_id <> '' AND x.code_used_at = 0 AND x.code_expires_at > :now
-			AND x.code_pepper_id = :pepper AND x.code_name_digest = :digest
-			AND x.code_purpose = :purpose AND x.code_client_id IN ('', :client)
-			AND x.code_issued_at >= GREATEST(:issued_from, x.sessions_valid_from, u.valid_from, a.valid_from)
-			AND x.failures = 0 AND x.locked_until = 0 AND x.codes_failures = 0 AND x.codes_locked_until = 0
-			AND COALESCE(src.failures, 0) = 0 AND COALESCE(src.locked_until, 0) = 0
-			AND (x.code_mailed_to = '' OR x.code_mailed_to <> u.email_key OR u.verified_email = u.email_key)
-			AND u.active AND (u.account_uid = '' OR a.active)
-			AND GREATEST(u.valid_from, u.tokens_valid_from, a.valid_from) <= :now
-			AND `+admitted+`
-			AND has.grant_no IS NOT NULL
-			AND (NOT `+isNew+` OR (SELECT count(*) FROM login_sources k WHERE k.login_id = l.id) < `+strconv.Itoa(storage.MaxSources)+`)
+		WHERE x.id = l.id AND x.lockout_version = l.lockout_version AND x.code_id = l.code_id
+			AND `+redeemable+` AND `+admitted+` AND has.grant_no IS NOT NULL
 		RETURNING x.id, l.username, l.user_uid, u.kind, u.account_uid, l.code_id, l.last_active_at, src.id AS source_id,
-			`+isNew+` OR `+isOld+` AS is_seen, has.grant_no),
+			`+isNewSource+` OR `+isOldSource+` AS is_seen, has.grant_no),
 	began AS (INSERT INTO families (`+began.list()+`) SELECT `+strings.Join(values, ", ")+` FROM done WHERE :f_id <> ''),
-	got_known AS (INSERT INTO login_sources (id, login_id, address, failures, last_failure_at, locked_until, seen_at)
-		SELECT :new_source, id, :address, 0, 0, 0, :now FROM done WHERE is_seen
-		ON CONFLICT (login_id, address) DO UPDATE SET seen_at = excluded.seen_at)
+	got_known AS (`+fmt.Sprintf(rememberSource, ":new_source, id, :address, 0, 0, 0, :now FROM done WHERE is_seen")+`)
 	SELECT id, username, user_uid, kind, account_uid, code_id, last_active_at, source_id, grant_no FROM done`, redemptionParams(t))
 }
 
@@ -151,50 +174,64 @@ func numbered(sql string, params []string) string {
 // nextItem stands between the elements of a list that is one argument.
 const nextItem = "\x1e"
 
+// redeemableParams are the names and types of the arguments of redeemable and of the
+// admission.
+var redeemableParams = []string{
+	"now BIGINT", "seen_before BIGINT", "issued_from BIGINT", "profile TEXT", "username TEXT", "address TEXT", "new_source TEXT",
+	"pepper TEXT", "digest BYTEA", "purpose TEXT", "client TEXT", "kinds TEXT", "accounts TEXT",
+}
+
 // redemptionParams returns the names and types of the arguments of redemption, in the
 // order of redemptionArgs. A name that begins with another one comes first.
 func redemptionParams(t *rowTypes) []string {
-	params := []string{
-		"now BIGINT", "seen_before BIGINT", "issued_from BIGINT", "profile TEXT", "username TEXT", "address TEXT", "new_source TEXT",
-		"pepper TEXT", "digest BYTEA", "purpose TEXT", "client TEXT", "kinds TEXT", "accounts TEXT", "role_sources TEXT", "scopes TEXT", "next TEXT",
+	params := slices.Concat(redeemableParams, []string{"role_sources TEXT", "scopes TEXT", "next TEXT"})
+	names := strings.Fields(string(columnsOf[familyRow](t)))
+	for _, place := range storedWithFamily(t) {
+		params = append(params, "f_"+names[place])
 	}
-	for _, column := range storedWithFamily(t) {
-		params = append(params, "f_"+column)
-	}
-	slices.SortStableFunc(params[16:], func(a, b string) int { return strings.Compare(b, a) })
 	return params
 }
 
-// storedWithFamily returns the columns of a family that do not come from the login.
-func storedWithFamily(t *rowTypes) []string {
-	return slices.DeleteFunc(strings.Fields(string(columnsOf[familyRow](t))), func(column string) bool {
-		return slices.Contains([]string{"user_uid", "login_id", "source_id", "scope"}, column)
-	})
+// storedWithFamily returns the places of the columns of a family that do not come from the
+// login, in descending order of their names.
+func storedWithFamily(t *rowTypes) (places []int) {
+	names := strings.Fields(string(columnsOf[familyRow](t)))
+	for place, name := range names {
+		if !slices.Contains([]string{"user_uid", "login_id", "source_id", "scope"}, name) {
+			places = append(places, place)
+		}
+	}
+	slices.SortFunc(places, func(a, b int) int { return strings.Compare(names[b], names[a]) })
+	return places
 }
 
-// redemptionArgs returns the arguments of the redemption.
-func redemptionArgs(t *rowTypes, r *storage.Redemption) []any {
+// redeemableArgs returns the arguments for redeemableParams.
+func redeemableArgs(r *storage.Redemption) []any {
 	kinds := make([]string, len(r.Admission.Kinds))
 	for i, kind := range r.Admission.Kinds {
 		kinds[i] = string(kind)
 	}
+	return []any{
+		micros(r.Now), micros(r.SeenBefore), micros(r.IssuedFrom), r.Key.ProfileID, r.Key.UsernameKey, r.Key.Source, r.NewSourceID,
+		r.NameDigest.PepperID, blob(r.NameDigest.Sum), string(r.Purpose), r.ClientID, words(kinds), words(r.Admission.AccountUIDs),
+	}
+}
+
+// redemptionArgs returns the arguments of the redemption.
+func (s *Store) redemptionArgs(r *storage.Redemption) []any {
 	sources, scopes := make([]string, len(r.Grants)), make([]string, len(r.Grants))
 	for i, g := range r.Grants {
 		sources[i], scopes[i] = g.RoleSource, words(g.Scope)
 	}
-	args := []any{
-		micros(r.Now), micros(r.SeenBefore), micros(r.IssuedFrom), r.Key.ProfileID, r.Key.UsernameKey, r.Key.Source, r.NewSourceID,
-		r.NameDigest.PepperID, blob(r.NameDigest.Sum), string(r.Purpose), r.ClientID, words(kinds), words(r.Admission.AccountUIDs),
-		strings.Join(sources, nextItem), strings.Join(scopes, nextItem), nextItem,
-	}
+	args := append(redeemableArgs(r), strings.Join(sources, nextItem), strings.Join(scopes, nextItem), nextItem)
 	family := r.Family
 	if family == nil {
 		family = new(storage.TokenFamily)
 	}
 	row := familyRowOf(family)
-	values, columns := t.values(&row), strings.Fields(string(columnsOf[familyRow](t)))
-	for _, param := range redemptionParams(t)[len(args):] {
-		args = append(args, values[slices.Index(columns, strings.TrimPrefix(param, "f_"))])
+	values := s.rows.values(&row)
+	for _, place := range s.statements.withFamily {
+		args = append(args, values[place])
 	}
 	return args
 }

@@ -13,7 +13,8 @@ import (
 type statements struct {
 	principal, principalOf, recipients, family, tokenStatus string
 	session, sessions, authorization                        string
-	redemption, familyUse                                   string // empty: the database is not asked for them
+	redemption, familyUse                                   string
+	withFamily                                              []int // see storedWithFamily
 }
 
 // assigned is the ids of the security profiles that are assigned to the user, to its
@@ -43,6 +44,7 @@ func newStatements(d dialect, t *rowTypes) statements {
 			LEFT JOIN users u ON u.uid = l.user_uid` + account + `
 			LEFT JOIN phantoms f ON f.name_digest = ?`),
 		redemption: d.redemption(t),
+		withFamily: storedWithFamily(t),
 		familyUse:  d.familyUse(),
 		principalOf: d.bind("SELECT " + who + ` FROM logins l
 			JOIN users u ON u.uid = l.user_uid` + account + anySource + `

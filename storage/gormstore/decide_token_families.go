@@ -107,11 +107,15 @@ func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, err
 // AdvanceFamily moves a family from one generation to the next. If it has another
 // generation already, or was revoked or never existed, it returns storage.ErrStale.
 func (s *Store) AdvanceFamily(ctx context.Context, id string, next storage.FamilyAdvance) error {
-	n, err := s.exec(ctx, "advance token family",
-		`UPDATE families SET generation = generation + 1, rotated_at = ?, rotations = ?, idle_until = ?
-		WHERE id = ? AND generation = ? AND revoked_at = 0`,
-		micros(next.Now), formatRotations(next.Rotations), micros(next.IdleUntil), id, next.From)
-	return affected(n, err, s.wrap(ctx, "advance token family", storage.ErrStale))
+	done, err := s.settle(ctx, "advance token family", statement{
+		sql: `UPDATE families SET generation = generation + 1, rotated_at = ?, rotations = ?, idle_until = ?
+			WHERE id = ? AND generation = ? AND revoked_at = 0`,
+		args: []any{micros(next.Now), formatRotations(next.Rotations), micros(next.IdleUntil), id, next.From},
+	})
+	if err == nil && !done {
+		err = s.wrap(ctx, "advance token family", storage.ErrStale)
+	}
+	return err
 }
 
 // RevokeFamily ends a family for good. One that ended before, or never

@@ -129,13 +129,23 @@ func splitIDs(aggregated string) []string {
 	return strings.Split(aggregated, separator)
 }
 
+func sortedIDs(aggregated string) []string {
+	ids := splitIDs(aggregated)
+	slices.Sort(ids)
+	return ids
+}
+
+// roleSource is Principal.RoleSource.
+func roleSource(assigned, membership string) string {
+	return membership + separator + strings.Join(sortedIDs(assigned), separator)
+}
+
 // addRoles adds to a principal the roles of the assigned security profiles and of
 // its membership, and tightens its lockout policy and its password rules by
 // theirs.
 func (s *Store) addRoles(ctx context.Context, p *storage.Principal, assigned, membership string) error {
 	p.Roles = list(membership)
-	ids := splitIDs(assigned)
-	slices.Sort(ids)
+	ids := sortedIDs(assigned)
 	p.RoleSource = membership + separator + strings.Join(ids, separator)
 	if len(ids) > 0 {
 		profiles, err := s.profilesWith(ctx, ids)

@@ -141,11 +141,11 @@ func TestStatements(t *testing.T) {
 			{"Principal of nobody", 1, func() error { _, err := s.Principal(ctx, nobody.Key); return err }},
 			{"RecordFailure from a source", settle(2), func() error { return s.RecordFailure(ctx, p, failure, nil) }},
 			{"Principal from elsewhere", 1, func() (err error) { stranger, err = s.Principal(ctx, elsewhere); return err }},
-			{"RecordFailure", 1, func() error { return s.RecordFailure(ctx, stranger, failure, nil) }},
+			{"RecordFailure", settle(1), func() error { return s.RecordFailure(ctx, stranger, failure, nil) }},
 			{"Principal once more", 1, principal},
 			{"RecordFailure with a notice", settle(3), func() error { return s.RecordFailure(ctx, p, failure, notice) }},
-			{"RecordFailure of nobody", 1, func() error { return s.RecordFailure(ctx, nobody, failure, nil) }},
-			{"SettleLogin", 1, func() error {
+			{"RecordFailure of nobody", settle(1), func() error { return s.RecordFailure(ctx, nobody, failure, nil) }},
+			{"SettleLogin", settle(1), func() error {
 				return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", Now: noon})
 			}},
 			{"SettleLogin with code and family", settle(2), func() error {
@@ -158,7 +158,7 @@ func TestStatements(t *testing.T) {
 				return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", SourceID: "src", Remember: known, Now: noon})
 			}},
 			{"Family", 1, func() error { _, err := s.Family(ctx, "fam"); return err }},
-			{"AdvanceFamily", 1, func() error {
+			{"AdvanceFamily", settle(1), func() error {
 				return s.AdvanceFamily(ctx, "fam", storage.FamilyAdvance{From: 1, Now: noon, IdleUntil: noon})
 			}},
 			{"TokenStatus", 1, func() error { _, err := s.TokenStatus(ctx, ref); return err }},
@@ -187,8 +187,8 @@ func TestStatements(t *testing.T) {
 	})
 }
 
-// TestRedeemCodeStatements tests that PostgreSQL redeems a code in one statement. On SQLite the
-// single statement is not tried.
+// TestRedeemCodeStatements redeems a code in one statement on PostgreSQL, and in one
+// transaction on SQLite.
 func TestRedeemCodeStatements(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -209,12 +209,13 @@ func TestRedeemCodeStatements(t *testing.T) {
 		}
 		wrong := r
 		wrong.NameDigest.Sum = []byte("wrong")
-		want := map[string]int{"postgres": 1, "sqlite": 0}[s.Dialect()]
 		for _, step := range []struct {
 			r        storage.Redemption
 			redeemed bool
-		}{{wrong, false}, {r, want == 1}, {r, false}} {
+			sqlite   int // statements, with BEGIN and COMMIT
+		}{{wrong, false, 3}, {r, true, 6}, {r, false, 3}} {
 			var ok bool
+			want := map[string]int{"postgres": 1, "sqlite": step.sqlite}[s.Dialect()]
 			got := c.during(t, func() (err error) { _, ok, err = s.RedeemCode(t.Context(), step.r); return err })
 			if len(got) != want || ok != step.redeemed {
 				t.Errorf("redeemed %v, want %v, with %d statements, want %d:\n%s", ok, step.redeemed, len(got), want, strings.Join(got, "\n"))
@@ -223,8 +224,8 @@ func TestRedeemCodeStatements(t *testing.T) {
 	})
 }
 
-// TestUseFamilyStatements tests that PostgreSQL uses a refresh token in one statement. On
-// SQLite the single statement is not tried.
+// TestUseFamilyStatements uses a refresh token in one statement on PostgreSQL, and in one
+// transaction on SQLite.
 func TestUseFamilyStatements(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -240,12 +241,15 @@ func TestUseFamilyStatements(t *testing.T) {
 			t.Fatal(err)
 		}
 		use := storage.FamilyUse{FamilyID: "fam", Generation: 1, Admission: storage.Admission{Kinds: []storage.UserKind{storage.Buyer}}, Now: noon}
-		want := map[string]int{"postgres": 1, "sqlite": 0}[s.Dialect()]
-		for _, used := range []bool{want == 1, false} {
+		for _, step := range []struct {
+			used   bool
+			sqlite int // statements, with BEGIN and COMMIT
+		}{{true, 4}, {false, 3}} {
 			var ok bool
+			want := map[string]int{"postgres": 1, "sqlite": step.sqlite}[s.Dialect()]
 			got := c.during(t, func() (err error) { _, ok, err = s.UseFamily(t.Context(), use); return err })
-			if len(got) != want || ok != used {
-				t.Errorf("used %v, want %v, with %d statements, want %d:\n%s", ok, used, len(got), want, strings.Join(got, "\n"))
+			if len(got) != want || ok != step.used {
+				t.Errorf("used %v, want %v, with %d statements, want %d:\n%s", ok, step.used, len(got), want, strings.Join(got, "\n"))
 			}
 		}
 	})

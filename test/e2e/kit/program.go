@@ -50,7 +50,7 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	args, path := append([]string{"build", "-ldflags=-s -w"}, BuildFlags()...), filepath.Join(dir, "plain", "latchkey")
-	if raceDetector {
+	if RaceDetector {
 		path = filepath.Join(dir, "race", "latchkey")
 	}
 	build := exec.Command("go", append(args, "-o", path, "latchkey/cmd/latchkey")...)
@@ -63,7 +63,7 @@ var program = sync.OnceValues(func() (string, error) {
 // BuildFlags returns the flags with which tests build programs: those of the Makefile for
 // the tests themselves, so that both share the build cache.
 func BuildFlags() []string {
-	if !raceDetector {
+	if !RaceDetector {
 		return nil
 	}
 	return []string{"-race", "-gcflags=modernc.org/...=-race=false", "-gcflags=golang.org/x/crypto/...=-race=false"}

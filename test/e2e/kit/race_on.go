@@ -2,4 +2,5 @@
 
 package kit
 
-const raceDetector = true
+// RaceDetector reports whether the race detector is on.
+const RaceDetector = true
