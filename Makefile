@@ -29,7 +29,7 @@ EXAMPLES = grantsonly withgormstore signinpage authorizationcode
 CHAOS ?= 3m
 SEED ?= 0
 
-.PHONY: help test check build release image deploy-test lint vuln bench bench-delivery chaos fuzz docs strangers module oidc-basic visitors browser
+.PHONY: help test check build release image deploy-test lint vuln bench bench-costs bench-delivery chaos fuzz docs strangers module oidc-basic visitors browser
 
 # help lists the targets.
 help:
@@ -84,6 +84,11 @@ vuln:
 bench:
 	.ci/postgresql
 	$(GO) test ./test/e2e/load -run '^$$' -bench '^Benchmark(Load|Scale)$$' -benchtime 1x -timeout 30m $(BENCHFLAGS)
+
+# bench-costs measures what a request costs: processor time of each process, memory, writes.
+bench-costs:
+	.ci/postgresql
+	$(GO) test ./test/e2e/load -run '^$$' -bench '^BenchmarkCosts$$' -benchtime 1x
 
 # chaos lets three replicas, their database and the receiver fail at random for CHAOS.
 chaos:

@@ -79,6 +79,34 @@ func (g *guarded) Freeze() error { return g.signal(syscall.SIGSTOP) }
 // Thaw lets the processes continue after Freeze.
 func (g *guarded) Thaw() error { return g.signal(syscall.SIGCONT) }
 
+// ticksPerSecond is Linux's USER_HZ.
+const ticksPerSecond = 100
+
+// ProcessorTime returns the processor time, in seconds, that the program and its children
+// have used so far, also those that have ended.
+func (g *guarded) ProcessorTime() (seconds float64) {
+	text, err := os.ReadFile(filepath.Join(g.home, "pid"))
+	if err != nil {
+		return 0 // it is not one of ours
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0
+	}
+	for _, process := range append([]int{pid}, children(pid)...) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process))
+		if err != nil {
+			continue // the process has ended, and its parent has counted it
+		}
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		for _, ticks := range fields[11:15] { // utime stime cutime cstime
+			n, _ := strconv.Atoi(ticks)
+			seconds += float64(n) / ticksPerSecond
+		}
+	}
+	return seconds
+}
+
 // signal sends a signal to the program and its children.
 func (g *guarded) signal(sig syscall.Signal) error {
 	text, err := os.ReadFile(filepath.Join(g.home, "pid"))

@@ -12,6 +12,7 @@ type MeasuredProcess struct {
 	TB      testing.TB
 	Cmd     *exec.Cmd
 	Address string
+	URL     string // answers when the process is ready
 }
 
 // StartProcess starts a command, and waits until it answers at url.
@@ -20,7 +21,7 @@ func StartProcess(tb testing.TB, cmd *exec.Cmd, address, url string) *MeasuredPr
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	p := &MeasuredProcess{TB: tb, Cmd: cmd, Address: address}
+	p := &MeasuredProcess{TB: tb, Cmd: cmd, Address: address, URL: url}
 	tb.Cleanup(p.end)
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if response, err := http.Get(url); err == nil {
