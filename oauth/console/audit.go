@@ -166,6 +166,17 @@ func (v view) AuditFollow(e wire.AuditEvent, filter, value string) string {
 	return v.console.url("/audit") + "?" + query.Encode()
 }
 
+// AuditOf returns the URL of the events of the last month that the filter selects by one of
+// the values; empty: there is no value.
+func (v view) AuditOf(filter string, values ...string) string {
+	values = slices.DeleteFunc(values, func(s string) bool { return s == "" || strings.ContainsAny(s, "*|") })
+	if len(values) == 0 {
+		return ""
+	}
+	slices.Sort(values)
+	return v.console.url("/audit") + "?" + url.Values{filter: {strings.Join(slices.Compact(values), "|")}, "period": {"month"}}.Encode()
+}
+
 // About returns the users that the event is by, for the filter about.
 func (v view) About(e wire.AuditEvent) string {
 	var names []string
