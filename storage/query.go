@@ -122,7 +122,8 @@ type UserScope struct {
 	AccountUID string // the user's own account
 }
 
-// UserSearch finds users of all companies.
+// UserSearch finds users of all companies. Page.Total of its pages is exact up to 200, and 201
+// if there are more.
 type UserSearch struct {
 	RealmID string
 	Kinds   []UserKind // that are found

@@ -32,7 +32,7 @@ type listing struct {
 	key    []storage.Order // the order of a query without a Sort
 	tie    columns         // columns whose values no two records share
 
-	exactTotal int // up to how many records are counted; 0: as many as in other lists
+	exactTotal int // up to how many records are counted, without an estimate; 0: as in other lists
 }
 
 // paging is a query of a listing in SQL.
@@ -191,8 +191,8 @@ func (p *paging) total(ctx context.Context, s *Store, q storage.Query) (total in
 		return total, false, err
 	}
 	total, err = get[int](ctx, s, "count", fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s LIMIT %d) counted", p.table+joins+counted.sql, exact+1), counted.args...)
-	if err != nil || total <= exact {
-		return total, false, err
+	if err != nil || total <= exact || p.exactTotal > 0 {
+		return total, total > exact, err
 	}
 	total, err = s.dialect.estimate(ctx, s, p.table, joins, counted)
 	return max(total, exact+1), true, err

@@ -8,8 +8,9 @@ import (
 	"latchkey/storage"
 )
 
-// searchedTotal is up to how many results of a search are counted. More are estimated.
-const searchedTotal = 1000
+// searchedTotal is up to how many results of a search are counted. If there are more, the
+// total is one more. To count or to estimate them would take longer than to find a page.
+const searchedTotal = 200
 
 // SearchUsers finds users of a realm, of all companies, by the beginning of one of their
 // names, whatever its case is. A search for a username returns an item for each login that
