@@ -94,6 +94,9 @@ SecurityProfiles:
 MessageSenders:
   - {ID: sink, Name: Sink, MessageTypes: [OneTimePassword], URL: "`+s.Inbox.URL+`/{messagetype}", SharedKey: key-of-the-message-sender, AllowAllBuyers: true, Assignments: [{}]}
 `, "HASH", hash))
+	for _, username := range []string{"jane", "mia", "root"} {
+		s.consent(username)
+	}
 }
 
 // drive runs the scenarios.
@@ -129,8 +132,8 @@ func (s *site) drive(scripts string) {
 	s.t.Logf("%s", out)
 }
 
-// control starts a server by which scenarios move the clock and get codes, and returns its
-// URL.
+// control starts a server by which scenarios move the clock and get the next code that is
+// sent to a user, and returns its URL.
 func (s *site) control() string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /advance", func(w http.ResponseWriter, r *http.Request) {
@@ -141,8 +144,12 @@ func (s *site) control() string {
 		}
 		s.Clock.Advance(time.Duration(hours) * time.Hour)
 	})
-	mux.HandleFunc("GET /code", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(s.Inbox.Next(s.t).EventBody.OneTimePassword)) // the script fails without it
+	mux.HandleFunc("GET /code", func(w http.ResponseWriter, r *http.Request) {
+		m := s.Inbox.Next(s.t)
+		for m.EventBody.Username != r.URL.Query().Get("username") {
+			m = s.Inbox.Next(s.t)
+		}
+		_, _ = w.Write([]byte(m.EventBody.OneTimePassword)) // the script fails without it
 	})
 	server := httptest.NewServer(mux)
 	s.t.Cleanup(server.Close)

@@ -48,7 +48,7 @@ export const open = (tab, path) => tab.goto(stage.server + "/console" + path);
 // press presses a button or follows a link of the main part by its text.
 export const press = (tab, text) => tab.locator("main").locator("button, a").getByText(text, { exact: true }).first().click();
 
-// control asks the test for something: to move the clock, or for a code that was sent.
+// control asks the test for something: to move the clock, or for the code that a user was sent.
 export async function control(path) {
   const answer = await fetch(stage.control + path);
   assert.equal(answer.status, 200);
