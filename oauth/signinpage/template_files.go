@@ -46,6 +46,7 @@ type Templates struct {
 	texts   map[string]map[string]string // first key: locale in lower case
 	locales []string                     // as the names of the files have them, in order
 	assets  map[string][]byte
+	first   firstPages
 }
 
 // LoadTemplates reads the embedded files and then those in dir, which may be nil: page.html
@@ -179,9 +180,17 @@ func (t *Templates) asset(name string) (content []byte, kind string, ok bool) {
 	return content, assetTypes[path.Ext(name)], ok
 }
 
-// fill executes the template in the first language that is wanted and known.
+// fill returns the page in its language.
 func (t *Templates) fill(shown page) ([]byte, error) {
 	shown.texts = t.texts[strings.ToLower(shown.Locale)]
+	if shown.isFirst() {
+		return t.first.fill(shown, t.execute)
+	}
+	return t.execute(shown)
+}
+
+// execute fills the template.
+func (t *Templates) execute(shown page) ([]byte, error) {
 	body := bytes.NewBuffer(make([]byte, 0, pageSize))
 	err := t.page.ExecuteTemplate(body, templateName, shown)
 	return body.Bytes(), err
