@@ -3,8 +3,14 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -12,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -21,6 +28,8 @@ import (
 	"golang.org/x/net/html"
 
 	"latchkey/oauth/console"
+	"latchkey/oauth/server"
+	"latchkey/storage"
 	"latchkey/test/e2e/kit"
 )
 
@@ -130,6 +139,71 @@ func (s *site) drive(scripts string) {
 		s.t.Fatalf("%v\n%s", err, out)
 	}
 	s.t.Logf("%s", out)
+	if screenshots != "" {
+		s.must(errors.Join(shrinkAll(screenshots), writeGallery(screenshots)))
+	}
+}
+
+// writeGallery writes a page with all pictures in a directory.
+func writeGallery(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.png"))
+	if err != nil {
+		return err
+	}
+	page := "# All screens of the console\n\n`make screenshots` makes these pictures. [The console](../CONSOLE.md) says what they do. The screens for\n" +
+		"admin users and for users of suppliers are like those for users of buyers.\n"
+	for _, name := range names {
+		file := filepath.Base(name)
+		title := strings.ReplaceAll(strings.TrimSuffix(file, ".png"), "-", " ")
+		page += "\n## " + title + "\n\n![" + title + "](" + file + ")\n"
+	}
+	return os.WriteFile(filepath.Join(dir, "README.md"), []byte(page), 0o600)
+}
+
+// shrinkAll gives the pictures in a directory a palette, which makes them a third as large.
+func shrinkAll(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.png"))
+	for _, name := range names {
+		if err == nil {
+			err = shrink(name)
+		}
+	}
+	return err
+}
+
+func shrink(name string) error {
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	picture, err := png.Decode(bytes.NewReader(content))
+	if err != nil {
+		return err
+	}
+	counts := map[color.Color]int{}
+	for y := range picture.Bounds().Dy() {
+		for x := range picture.Bounds().Dx() {
+			counts[color.RGBAModel.Convert(picture.At(x, y))]++
+		}
+	}
+	colors := slices.SortedFunc(maps.Keys(counts), func(a, b color.Color) int { return counts[b] - counts[a] })
+	palette := color.Palette(colors[:min(len(colors), 64)])
+	nearest := map[color.Color]uint8{}
+	for _, c := range colors {
+		nearest[c] = uint8(palette.Index(c)) //nolint:gosec // a palette has 64 colours
+	}
+	small := image.NewPaletted(picture.Bounds(), palette)
+	for y := range picture.Bounds().Dy() {
+		for x := range picture.Bounds().Dx() {
+			small.SetColorIndex(x, y, nearest[color.RGBAModel.Convert(picture.At(x, y))])
+		}
+	}
+	var out bytes.Buffer
+	encoder := png.Encoder{CompressionLevel: png.BestCompression}
+	if err := encoder.Encode(&out, small); err != nil {
+		return err
+	}
+	return os.WriteFile(name, out.Bytes(), 0o600)
 }
 
 // control starts a server by which scenarios move the clock and get the next code that is
@@ -156,11 +230,34 @@ func (s *site) control() string {
 	return server.URL
 }
 
+// use does what leaves something for screens to show: sessions, consents and the replay of
+// a proposal.
+func (s *site) use() {
+	s.t.Helper()
+	for _, user := range []string{"mia", "bob"} {
+		s.signIn(user)
+	}
+	root := s.signIn("root")
+	_, proposal := root.submit(root.open("/console/profiles/default/edit"), "f.AllowedFailedAttempts", "3").form()
+	root.post("/console/profiles/default/replays", proposal)
+	s.WithApp(func(ctx context.Context, a *server.App) error {
+		for _, username := range []string{"root", "bob", "mia"} {
+			login, err := a.Store.Login(ctx, storage.DefaultProfileID, username)
+			if err != nil {
+				return err
+			}
+			if err := a.Store.PutConsent(ctx, storage.Consent{UserUID: login.UserUID, ClientID: "web", Scope: []string{"openid"}, GrantedAt: a.Now().UTC()}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // seenScreen is a screen with a path below /console, and a user to whom a link leads to it.
 type seenScreen struct {
 	Path string `json:"path"`
 	User string `json:"user"`
-	file bool   // it is no page
 }
 
 // visitsOfScreen is how many paths of one screen are followed.
@@ -175,9 +272,7 @@ func (s *site) screens() map[string]seenScreen {
 	for _, screen := range console.Screens() {
 		mux.HandleFunc("GET "+console.Path+screen.Path, func(http.ResponseWriter, *http.Request) {})
 	}
-	s.signIn("mia").open("/console/") // so that a supplier's user has a session
-	root := s.signIn("root")
-	root.submit(root.open("/console/profiles/default/replays")) // so that there is a replay
+	s.use()
 	found := map[string]seenScreen{}
 	for _, user := range []string{"root", "bob", "mia"} {
 		s.follow(user, mux, found)
@@ -189,7 +284,7 @@ func (s *site) screens() map[string]seenScreen {
 			s.t.Errorf("no link leads to the screen %s", screen.Path)
 			continue
 		}
-		if at.file {
+		if at.Path == "" {
 			continue
 		}
 		name := strings.Trim(strings.NewReplacer("/", "-", "{", "", "}", "", "+", "").Replace(screen.Path), "-")
@@ -217,8 +312,12 @@ func (s *site) follow(user string, mux *http.ServeMux, found map[string]seenScre
 			s.t.Errorf("%s as %s: %d %s", path, user, at.status, at.text())
 			continue
 		}
+		if !strings.HasPrefix(at.header.Get("Content-Type"), "text/html") {
+			found[pattern] = seenScreen{} // a file
+			continue
+		}
 		if _, known := found[pattern]; !known {
-			found[pattern] = seenScreen{strings.TrimPrefix(path, console.Path), user, at.header.Get("Content-Disposition") != ""}
+			found[pattern] = seenScreen{strings.TrimPrefix(path, console.Path), user}
 		}
 		for _, n := range find(at.root, func(n *html.Node) bool { return n.Data == "a" && inside(n, "main") }) {
 			if link := attribute(n, "href"); strings.HasPrefix(link, console.Path+"/") {
