@@ -181,12 +181,8 @@ func (x *call) showKept(text string) error {
 				continue
 			}
 			member := strings.TrimPrefix(name, "f.")
-			label, err := x.console.files.text(x.locale, x.PostForm.Get("form")+"."+member)
-			if err != nil {
-				label = member
-			}
 			fields = append(fields, keptField{
-				Name: name, Label: label, Value: value, Shown: member != name && value != "", Secret: strings.Contains(strings.ToLower(member), "password"),
+				Name: name, Label: x.t(x.PostForm.Get("form") + "." + member), Value: value, Shown: member != name && value != "", Secret: strings.Contains(strings.ToLower(member), "password"),
 			})
 		}
 	}

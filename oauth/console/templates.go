@@ -129,14 +129,15 @@ func (f *files) stamp(name string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// text returns a text in a language.
-func (f *files) text(locale, name string, pairs ...string) (string, error) {
+// text returns a text in a language, with the placeholders that pairs name replaced by the
+// values in them.
+func (f *files) text(locale, name string, pairs ...string) string {
 	text, ok := f.texts[locale][name]
 	if !ok {
-		return "", fmt.Errorf("console: there is no text %q", name)
+		return f.valueIn(locale, name)
 	}
 	if len(pairs) == 0 {
-		return text, nil
+		return text
 	}
 	replacements := make([]string, len(pairs))
 	for i, value := range pairs {
@@ -144,7 +145,24 @@ func (f *files) text(locale, name string, pairs ...string) (string, error) {
 			replacements[i] = "{" + value + "}"
 		}
 	}
-	return strings.NewReplacer(replacements...).Replace(text), nil
+	return strings.NewReplacer(replacements...).Replace(text)
+}
+
+// valueIn returns the end of the name of a text that does not exist. Names end in a value of
+// /v1, which may be one that the texts do not know yet: keystate.frozen is shown as
+// "frozen".
+func (f *files) valueIn(locale, name string) string {
+	longest := 0
+	for known := range f.texts[locale] {
+		same := 0
+		for same < len(known) && same < len(name) && known[same] == name[same] {
+			same++
+		}
+		if end := strings.LastIndexAny(name[:same], ".-") + 1; end > longest {
+			longest = end
+		}
+	}
+	return name[longest:]
 }
 
 // fill executes a page.

@@ -28,10 +28,9 @@ func (v view) With(data any) view {
 }
 
 // T returns a text in the language of the page. pairs are names of placeholders and their
-// values.
-func (v view) T(name string, pairs ...string) (string, error) {
-	return v.console.files.text(v.locale, name, pairs...)
-}
+// values. If a name that ends in a value of /v1 does not exist, T returns the value. The
+// error is nil.
+func (v view) T(name string, pairs ...string) (string, error) { return v.t(name, pairs...), nil }
 
 // HasText reports whether there is a text of that name.
 func (v view) HasText(name string) bool {
@@ -39,13 +38,9 @@ func (v view) HasText(name string) bool {
 	return ok
 }
 
-// t returns a text for handlers. A name that does not exist is shown as it is.
+// t returns a text for handlers; see T.
 func (x *call) t(name string, pairs ...string) string {
-	text, err := x.console.files.text(x.locale, name, pairs...)
-	if err != nil {
-		return name
-	}
-	return text
+	return x.console.files.text(x.locale, name, pairs...)
 }
 
 // Link returns the path of a screen. The segments are escaped: Link "clients" .ID.

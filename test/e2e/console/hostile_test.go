@@ -138,7 +138,7 @@ func hostileConsole(t *testing.T, document string) http.Handler {
 		Issuer: "http://latchkey.test", ClientID: "console", Version: "test", Server: h, Operations: operations, Sealer: sealer,
 		Forms: &surface.BrowserForms{Cookie: "browser", Origin: "http://latchkey.test", Digest: func(s string) string { return s }, Rand: rand.Reader},
 		Caller: func(*http.Request) (console.Caller, error) {
-			return console.Caller{Username: hostile, Permits: func(string) bool { return true }}, nil
+			return console.Caller{Username: hostile, BuyerID: hostile, SupplierID: hostile, Permits: func(string) bool { return true }}, nil
 		},
 	})
 	if err != nil {
