@@ -84,11 +84,21 @@ func (c Client) AccessTokenLife() time.Duration {
 // signs (RFC 7523 §2.2).
 const AuthMethodPrivateKeyJWT = "private_key_jwt"
 
-// Credentials says which credentials a client's users may present in the
-// password grant.
+// Credentials says which credentials a client's users may present.
 type Credentials struct {
 	OTP      bool
 	Password bool
+}
+
+// Allow reports whether users may have signed in by the methods (RFC 8176 §2: "otp" or
+// "pwd"), so that a session is not good for a client that refuses its credential.
+func (c Credentials) Allow(amr []string) bool {
+	for _, method := range amr {
+		if method == "otp" && !c.OTP || method == "pwd" && !c.Password {
+			return false
+		}
+	}
+	return true
 }
 
 // ClientSecret is one of a client's secrets. The secret itself is not stored.

@@ -94,13 +94,14 @@ var loopbackURI = regexp.MustCompile(`^(http://(?:localhost|127(?:\.[0-9]{1,3}){
 
 // HasRedirectURI reports whether the client has the redirect URI of a request. The
 // comparison is exact, but the port of a URI of the loopback interface is free
-// (RFC 8252 §7.3).
+// (RFC 8252 §7.3). The console has one port, that of the issuer: other programs on the
+// machine must not get its codes.
 func (c *Client) HasRedirectURI(uri string) bool {
 	if slices.Contains(c.RedirectURIs, uri) {
 		return true
 	}
 	asked := loopbackURI.FindStringSubmatch(uri)
-	if asked == nil {
+	if asked == nil || c.ID == ConsoleClientID {
 		return false
 	}
 	return slices.ContainsFunc(c.RedirectURIs, func(registered string) bool {

@@ -109,7 +109,9 @@ func (x *call) exchange(request *http.Request, into any) (header http.Header, er
 	switch {
 	case answer.status == http.StatusUnauthorized:
 		return nil, ErrSignedOut
-	case answer.status >= http.StatusMultipleChoices:
+	case answer.status >= http.StatusMultipleChoices && answer.status < http.StatusBadRequest:
+		return nil, errNotFound // a segment of the path was "." or ".."
+	case answer.status >= http.StatusBadRequest:
 		refused := &refusal{Status: answer.status}
 		var body wire.ErrorBody
 		if json.Unmarshal(answer.body.Bytes(), &body) == nil {

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -92,11 +93,12 @@ func environmentOf(issuer string, c wire.ApiClient, secret string) string {
 // applyDocument returns the client as a document of "latchkey apply", without members that
 // are null or only shown.
 func applyDocument(raw json.RawMessage) (string, error) {
-	var node yaml.Node
-	if err := yaml.Unmarshal(raw, &node); err != nil { // JSON is YAML
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	client, err := yamlOf(decoder)
+	if err != nil {
 		return "", err
 	}
-	client := node.Content[0]
 	var kept []*yaml.Node
 	for i := 0; i+1 < len(client.Content); i += 2 {
 		name, value := client.Content[i], client.Content[i+1]
@@ -106,19 +108,40 @@ func applyDocument(raw json.RawMessage) (string, error) {
 		kept = append(kept, name, value)
 	}
 	client.Content = kept
-	plain(client)
 	var text bytes.Buffer
 	encoder := yaml.NewEncoder(&text)
 	encoder.SetIndent(2)
 	list := &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{client}}
-	err := encoder.Encode(&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: "ApiClients"}, list}})
+	err = encoder.Encode(&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: "ApiClients"}, list}})
 	return text.String(), err
 }
 
-// plain removes the style of JSON from a node and what is below it.
-func plain(n *yaml.Node) {
-	n.Style = 0
-	for _, child := range n.Content {
-		plain(child)
+// yamlOf reads a value of JSON as YAML. A parser of YAML refuses some of them: JSON may have
+// control characters and long names.
+func yamlOf(d *json.Decoder) (*yaml.Node, error) {
+	token, err := d.Token()
+	if err != nil {
+		return nil, err
 	}
+	switch t := token.(type) {
+	case json.Delim:
+		n := &yaml.Node{Kind: yaml.MappingNode}
+		if t == '[' {
+			n.Kind = yaml.SequenceNode
+		}
+		for d.More() { // the name of a member is a value too
+			value, err := yamlOf(d)
+			if err != nil {
+				return nil, err
+			}
+			n.Content = append(n.Content, value)
+		}
+		_, err = d.Token() // its end
+		return n, err
+	case string:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: t}, nil
+	case nil:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}, nil
+	}
+	return &yaml.Node{Kind: yaml.ScalarNode, Value: fmt.Sprint(token)}, nil
 }

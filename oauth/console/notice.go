@@ -23,9 +23,13 @@ type notice struct {
 
 	Warning string `json:"w,omitempty"` // of /v1 about the change, in English
 
-	At int64  `json:"a"` // when the change was made, in Unix milliseconds
-	By []byte `json:"b"` // the server that made it
+	For string `json:"u"` // the username of who made the change: nobody else sees it
+	At  int64  `json:"a"` // when the change was made, in Unix milliseconds
+	By  []byte `json:"b"` // the server that made it
 }
+
+// noticeLife is how long the page after the change may be late.
+const noticeLife = 5 * time.Minute
 
 // hears is how long another server may take to learn of a change.
 const hears = 400 * time.Millisecond
@@ -35,7 +39,7 @@ const warningHeader = "Latchkey-Notice"
 
 // keepNotice lets the next page show the notice.
 func (x *call) keepNotice(n notice) error {
-	n.At, n.By = x.console.cfg.Now().UnixMilli(), x.console.instance
+	n.For, n.At, n.By = x.caller.Username, x.console.cfg.Now().UnixMilli(), x.console.instance
 	plain, err := json.Marshal(n)
 	if err != nil {
 		return err
@@ -61,6 +65,10 @@ func (x *call) takeNotice() {
 		_ = json.Unmarshal(plain, &x.notice) // this server sealed it
 	}
 	ago := x.console.cfg.Now().Sub(time.UnixMilli(x.notice.At))
+	if x.notice.For != x.caller.Username || ago > noticeLife {
+		x.notice = notice{}
+		return
+	}
 	if ago < 0 || ago > hears || bytes.Equal(x.notice.By, x.console.instance) {
 		return
 	}

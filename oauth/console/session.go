@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"compress/flate"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -17,6 +18,7 @@ import (
 const (
 	authorizePath  = "/oauth/authorize"
 	tokenPath      = "/oauth/token"
+	revokePath     = "/oauth/revoke"
 	endSessionPath = "/oauth/end_session"
 
 	sessionContext = "console session"
@@ -128,13 +130,11 @@ func (x *call) keepTokens(got tokenAnswer) error {
 // requestTokens calls the token endpoint. The error is ErrSignedOut if it refuses.
 func (x *call) requestTokens(form url.Values) (tokenAnswer, error) {
 	form.Set("client_id", x.console.cfg.ClientID)
-	request, err := http.NewRequestWithContext(x.Context(), http.MethodPost, tokenPath, strings.NewReader(form.Encode()))
-	if err != nil {
-		return tokenAnswer{}, err
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	answer := x.console.do(request)
 	var got tokenAnswer
+	answer, err := x.console.postForm(x.Context(), tokenPath, form)
+	if err != nil {
+		return got, err
+	}
 	switch {
 	case answer.status >= http.StatusInternalServerError:
 		return got, &refusal{Status: answer.status}
@@ -243,10 +243,36 @@ func (c *Console) serveSignOut(w http.ResponseWriter, r *http.Request) {
 	if cookie, err := r.Cookie(c.cookieName(sessionCookie)); err == nil {
 		if s, err := c.unpack(cookie.Value); err == nil {
 			target.Set("id_token_hint", s.ID)
+			x.revoke(s)
 		}
 	}
 	c.setCookie(w, sessionCookie, "")
+	c.setCookie(w, noticeCookie, "")
 	redirect(w, c.base+endSessionPath+"?"+target.Encode())
+}
+
+// revoke ends the tokens of a session (RFC 7009), so that a copy of the cookie is worth
+// nothing even if the browser does not get to the logout endpoint.
+func (x *call) revoke(s session) {
+	c := x.console
+	form := url.Values{"client_id": {c.cfg.ClientID}, "token": {s.Refresh}, "token_type_hint": {"refresh_token"}}
+	answer, err := c.postForm(x.Context(), revokePath, form)
+	if err == nil && answer.status != http.StatusOK {
+		err = &refusal{Status: answer.status}
+	}
+	if err != nil {
+		c.cfg.Logger.Warn().Ctx(x.Context()).Err(err).Msg("the tokens of the console could not be revoked")
+	}
+}
+
+// postForm posts a form to an OAuth endpoint.
+func (c *Console) postForm(ctx context.Context, path string, form url.Values) (*recorder, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return c.do(request), nil
 }
 
 // serveSignedOut is where the logout endpoint sends the browser.

@@ -192,3 +192,42 @@ func TestListsArePaged(t *testing.T) {
 		}
 	})
 }
+
+// TestSecretIsShownToItsMaker tests that the page after a change shows a secret to the
+// administrator who made it, and not to the next one at the browser, nor much later.
+func TestSecretIsShownToItsMaker(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		create := func() *browser {
+			b := s.signIn("clara")
+			b.client.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+				if r.Method == http.MethodGet && r.URL.Path == "/console/clients/shop" {
+					return http.ErrUseLastResponse // the browser is closed before
+				}
+				return nil
+			}
+			at := b.submit(b.open("/console/clients/shop/new-secret"), "f.Name", "kept", "step", "review")
+			b.submit(at, "step", "confirm").contains(http.StatusSeeOther)
+			b.client.CheckRedirect = nil
+			return b
+		}
+		b := create()
+		if b.open("/console/clients/shop").shownSecret() == "" {
+			t.Error("the secret is not shown to its maker")
+		}
+		b = create()
+		for _, c := range b.client.Jar.Cookies(b.address()) {
+			if c.Name != "latchkey-notice" {
+				b.client.Jar.SetCookies(b.address(), []*http.Cookie{{Name: c.Name, Path: "/", MaxAge: -1}})
+			}
+		}
+		at := b.signIn("carol", b.open("/console/clients/shop")).contains(http.StatusOK, "Shop")
+		if strings.Contains(at.body, "secret-value") {
+			t.Error("the secret is shown to another administrator")
+		}
+		b = create()
+		s.Clock.Advance(6 * time.Minute)
+		if at := b.open("/console/clients/shop").contains(http.StatusOK, "Shop"); strings.Contains(at.body, "secret-value") {
+			t.Error("the secret is shown much later")
+		}
+	})
+}

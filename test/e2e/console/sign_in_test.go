@@ -138,3 +138,86 @@ func TestNobodyWithoutRole(t *testing.T) {
 		}
 	})
 }
+
+// TestSignOutNeedsNoRedirect tests that the tokens of the console end with the sign-out
+// itself, even if the browser does not get to the logout endpoint.
+func TestSignOutNeedsNoRedirect(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		b := s.signIn("clara")
+		kept := b.cookies()
+		_, form := b.open("/console/clients/shop/edit").form()
+		b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		b.post("/console/sign-out", url.Values{"token": form["token"]}).contains(http.StatusSeeOther)
+		thief := s.newBrowser()
+		thief.client.Jar.SetCookies(s.address(), kept)
+		if at := thief.open("/console/clients"); at.url.Path != "/oauth/authorize" {
+			t.Errorf("a copy of the cookie is good after the sign-out: %s", at.url)
+		}
+	})
+}
+
+// TestConsolePasswordIsNoCode tests that a sign-in to the console by password is no sign-in
+// at a client whose users sign in with one-time passwords only.
+func TestConsolePasswordIsNoCode(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		s.Apply(`
+ApiClients:
+  - {ID: codes-app, AppName: Codes, Active: true, AccessTokenDuration: 60, AllowAnyBuyer: true,
+     GrantTypes: [authorization_code], AllowedCredentials: [otp], RedirectUris: ["https://app.example/cb"]}
+  - {ID: both-app, AppName: Both, Active: true, AccessTokenDuration: 60, AllowAnyBuyer: true,
+     GrantTypes: [authorization_code], AllowedCredentials: [otp, password], RedirectUris: ["https://app.example/cb"]}
+`)
+		b := s.newBrowser()
+		b.signIn("john", b.open("/console/"))
+		b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		for client, want := range map[string]string{"codes-app": "error=login_required", "both-app": "code="} {
+			at := b.open("/oauth/authorize?" + authorization(client, "https://app.example/cb", "prompt", "none").Encode())
+			if got := at.header.Get("Location"); !strings.Contains(got, want) {
+				t.Errorf("%s: got %d %q, want %s", client, at.status, got, want)
+			}
+		}
+	})
+}
+
+// authorization returns the parameters of an authorization request.
+func authorization(client, redirectURI string, more ...string) url.Values {
+	q := url.Values{
+		"response_type": {"code"}, "client_id": {client}, "redirect_uri": {redirectURI}, "state": {"s"}, "scope": {"openid"},
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		q.Set(more[i], more[i+1])
+	}
+	return q
+}
+
+// TestCodesOfTheConsole tests that codes for the console go to the console, and not to
+// another program on the machine, as codes of other clients with loopback URIs may.
+func TestCodesOfTheConsole(t *testing.T) {
+	s := newSite(t, kit.NewFixture(t, "sqlite:"+t.TempDir()+"/latchkey.db"))
+	b := s.signIn("clara")
+	b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	own := s.Server.URL + "/console/callback"
+	if at := b.open("/oauth/authorize?" + authorization("latchkey-console", own).Encode()); !strings.HasPrefix(at.header.Get("Location"), own+"?code=") {
+		t.Fatalf("got %d %q, want a code", at.status, at.header.Get("Location"))
+	}
+	for _, uri := range []string{"http://" + s.address().Hostname() + ":1/console/callback", "http://" + s.address().Hostname() + "/console/callback"} {
+		if at := b.open("/oauth/authorize?" + authorization("latchkey-console", uri).Encode()); at.status != http.StatusBadRequest {
+			t.Errorf("%s: got %d %q, want 400", uri, at.status, at.header.Get("Location"))
+		}
+	}
+}
+
+// TestUncleanIDs tests that IDs that a path cannot have are not found.
+func TestUncleanIDs(t *testing.T) {
+	s := newSite(t, kit.NewFixture(t, "sqlite:"+t.TempDir()+"/latchkey.db"))
+	b := s.signIn("root")
+	for _, id := range []string{"%2e", "%2e%2e", "..%2f..%2fme", "%00", "a%2fb", "%0d%0ax", "shop;x", "shop%3fx", "%c0%af"} {
+		for _, path := range []string{"/console/clients/" + id, "/console/clients/" + id + "/delete", "/console/users/buyers/acme/" + id, "/console/users/buyers/" + id + "/bob", "/console/keys/" + id + "/revoke"} {
+			at := b.open(path)
+			if at.status != http.StatusNotFound {
+				t.Errorf("%s: got %d %s", path, at.status, at.text())
+			}
+		}
+	}
+}
