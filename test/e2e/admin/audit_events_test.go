@@ -233,6 +233,12 @@ func auditedActions(m *kit.ElasticPath) []auditedAction {
 		{"a-key-rotated", func(id string) kit.Response {
 			return send(m, id, root, http.MethodPost, "/v1/signingkeys/rotate", `{}`)
 		}, []string{"signingkey.rotated|success|admin|||SigningKey/KID"}},
+		{"a-password-profile-changed", func(id string) kit.Response {
+			return send(m, id, root, http.MethodPatch, "/v1/passwordprofiles/default", `{}`)
+		}, []string{"passwordprofile.updated|success|admin|||PasswordProfile/default"}},
+		{"an-export", func(id string) kit.Response {
+			return send(m, id, root, http.MethodGet, "/v1/auditevents/export?Action=none", "")
+		}, []string{"auditevents.exported|success|admin|||AuditEvents"}},
 		{"a-profile-changed", func(id string) kit.Response {
 			return send(m, id, root, http.MethodPut, "/v1/securityprofiles/sp", `{"Name":"SP","Roles":["Shopper"]}`)
 		}, []string{"securityprofile.created|success|admin|||SecurityProfile/sp"}},
