@@ -325,6 +325,8 @@ func (s *site) follow(user, start string, mux *http.ServeMux, found map[string]s
 			s.t.Errorf("%s as %s: %d %s", path, user, at.status, at.text())
 			continue
 		}
+		path = at.url.RequestURI() // the only result of a search leads to another screen
+		_, pattern = mux.Handler(httptest.NewRequest(http.MethodGet, path, nil))
 		if !strings.HasPrefix(at.header.Get("Content-Type"), "text/html") {
 			found[pattern] = seenScreen{} // a file
 			continue
