@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -76,7 +78,10 @@ type Status struct {
 	// Signing returns the keys that sign, by ID, with the time since which they do.
 	Signing func(context.Context) (map[string]time.Time, error)
 	KeyAge  time.Duration // after which a key that signs is due for rotation
-	Now     func() time.Time
+	// Verifications returns the newest verifications of the whole audit chain, the newest
+	// first.
+	Verifications func(context.Context) ([]storage.Task, error)
+	Now           func() time.Time
 }
 
 // Check makes the check of that name. The error is that of the store.
@@ -103,12 +108,26 @@ func (s *Status) Check(ctx context.Context, name string) (Check, error) {
 	return c, err
 }
 
-// checkAudit verifies the end of the chain only: the whole of it may take minutes.
+// checkAudit verifies the end of the chain only, because the whole of it may take minutes,
+// and looks at the last verification of the whole chain, which is the time of the check.
 func (s *Status) checkAudit(ctx context.Context, c *Check) error {
 	v, err := s.Store.VerifyRecentAudit(ctx, recentAuditEvents)
+	if err != nil {
+		return err
+	}
 	c.Count = v.Events
-	if v.Break != nil {
-		c.State, c.Detail = StateFailing, v.Break.Why
+	broken := v.Break
+	verifications, err := s.Verifications(ctx)
+	if i := slices.IndexFunc(verifications, func(t storage.Task) bool { return t.State == storage.TaskDone }); i >= 0 {
+		var whole storage.AuditVerdict
+		if err := json.Unmarshal(verifications[i].Result, &whole); err != nil {
+			return err
+		}
+		c.Since = verifications[i].EndedAt
+		broken = cmp.Or(broken, whole.Break)
+	}
+	if broken != nil {
+		c.State, c.Detail = StateFailing, broken.Why
 	}
 	return err
 }

@@ -194,6 +194,11 @@ func TestStatus(t *testing.T) {
 	if names, faults := checks("root"); len(names) != len(statusChecks()) || len(faults) > 0 {
 		t.Errorf("checks %s, faults %s", names, faults)
 	}
+	srv.verifications = []storage.Task{{State: storage.TaskRunning}, {State: storage.TaskDone, EndedAt: srv.now(), Result: []byte(`{"Break":{"Seq":3,"Why":"it is missing"}}`)}}
+	if _, faults := checks("auditor"); !slices.Equal(faults, []string{"audit_chain failing 1 []"}) {
+		t.Errorf("after a verification of the whole chain that found a break: %q", faults)
+	}
+	srv.verifications = []storage.Task{{State: storage.TaskDone, EndedAt: srv.now(), Result: []byte(`{}`)}}
 	srv.request("r1", true)
 	srv.attempt("msg-r1", storage.MessageDead, "410 Gone")
 	if _, faults := checks("root"); !slices.Equal(faults, []string{"dead_letters failing 1 [hook]", "senders warning 1 [hook]"}) {

@@ -43,6 +43,8 @@ type testServer struct {
 	bearers map[string]func(context.Context) (*token.Caller, error)
 	tests   testedSenders
 
+	verifications []storage.Task // of the whole audit chain, as the status finds them
+
 	mu     sync.Mutex
 	time   time.Time
 	events []storage.AuditEvent
@@ -99,7 +101,7 @@ func newServer(t *testing.T, change ...func(*Config)) *testServer {
 		},
 		Status: &admin.Status{Store: s, Now: srv.now, KeyAge: 100 * 24 * time.Hour, Signing: func(context.Context) (map[string]time.Time, error) {
 			return ring.SigningSince(), nil // named by their algorithms
-		}},
+		}, Verifications: func(context.Context) ([]storage.Task, error) { return srv.verifications, nil }},
 		Tests: &srv.tests,
 		Runtime: surface.Runtime{
 			TraceID:  func(context.Context) string { return "trace-1" },

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"io"
 	"net/http"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/otp/limit"
+	"latchkey/storage"
 )
 
 // services are what the surfaces are built on: the same services, records and
@@ -119,8 +121,10 @@ func (s *Server) newOrderCloud(with services) (*ordercloud.API, error) {
 		},
 		Tx: a.Store, Passwords: with.passwords, Codes: with.codes, Sessions: with.sessions, AdmitUsername: with.usernames.TakeFor,
 		Tasks: with.tasks, GuessCeiling: a.Settings.GuessCeiling,
-		Status: &admin.Status{Store: a.Store, Signing: a.signingKeys, KeyAge: cmp.Or(a.Settings.KeyRotation, usualKeyRotation) + keyRotationDelay, Now: a.Now},
-		Tests:  senderTests{a}, AdmitTest: s.newLimit(senderTestBudget, senderTestLimit()).TakeFor,
+		Status: &admin.Status{Store: a.Store, Signing: a.signingKeys, KeyAge: cmp.Or(a.Settings.KeyRotation, usualKeyRotation) + keyRotationDelay, Now: a.Now, Verifications: func(ctx context.Context) ([]storage.Task, error) {
+			return with.tasks.List(ctx, storage.TaskAuditVerification, admin.AuditChainObject)
+		}},
+		Tests: senderTests{a}, AdmitTest: s.newLimit(senderTestBudget, senderTestLimit()).TakeFor,
 		Lockouts: &admin.Lockouts{Store: a.Store, Now: a.Now}, RenewalOrigins: toStrings(a.Settings.RenewalOrigins), ClientSigningAlg: clientSigningAlg(a.Settings),
 		Sealer: a.Sealer, Peppers: a.Peppers, Wake: s.worker.Wake,
 		Runtime: s.runtime(),

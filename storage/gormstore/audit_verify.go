@@ -91,7 +91,7 @@ func (s *Store) VerifyAudit(ctx context.Context, expect storage.AuditHead, progr
 	return v.verdict, err
 }
 
-// VerifyRecentAudit checks the end of the chain: the last events, in whole batches, and
+// VerifyRecentAudit checks the end of the chain: that many events and a batch at most, and
 // that they lead to the end as a store sealed it. It costs the same however long the chain
 // is. Verdict.Swept is the event before the first that was checked. It does not find rows
 // that are no part of the chain; see VerifyAudit.
@@ -114,12 +114,19 @@ func (s *Store) VerifyRecentAudit(ctx context.Context, events int64) (storage.Au
 	return v.verdict, err
 }
 
-// skip starts behind the first batch that ends with the event or later. If there is none,
-// all events are older than batches, and it starts where it is.
+// skip starts behind the last batch that ends with the event or before. If there is none, it
+// starts where it is, unless the chain begins with events from before batches: there may be
+// many of them, so it starts behind the first batch then.
 func (v *verifier) skip(ctx context.Context, seq int64) error {
-	rows, err := query[batchRow](ctx, v.store, "read audit batches",
-		"SELECT "+columnsOf[batchRow](&v.store.rows).list()+" FROM audit_batches WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT 1", seq, v.chain.Seq)
-	if err == nil && len(rows) > 0 {
+	batches := "SELECT " + columnsOf[batchRow](&v.store.rows).list() + " FROM audit_batches WHERE seq"
+	rows, err := query[batchRow](ctx, v.store, "read audit batches", batches+" <= ? ORDER BY seq DESC LIMIT 1", seq)
+	if err == nil && len(rows) == 0 {
+		rows, err = query[batchRow](ctx, v.store, "read audit batches", batches+" > ? ORDER BY seq LIMIT 1", seq)
+		if err == nil && len(rows) > 0 && rows[0].begin() <= v.chain.Swept {
+			return nil
+		}
+	}
+	if err == nil && len(rows) > 0 && rows[0].Seq > v.chain.Swept && rows[0].Seq < v.chain.Seq {
 		v.last = storage.AuditHead{Seq: rows[0].Seq, MAC: rows[0].MAC}
 		v.verdict.Swept = v.last.Seq
 	}

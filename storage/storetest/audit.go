@@ -138,6 +138,9 @@ func testAuditBatch(t *testing.T, w *fixture) {
 	equal(t, len(w.events()), 1001)
 	check(t, w.store.AddAuditEvents(w.ctx, make([]storage.AuditEvent, 2)))
 	w.checkChain(1003)
+	for events, want := range map[int64]int64{1: 2, 2: 2, 3: 1003, 2000: 1003} { // in whole batches
+		equal(t, must(w.store.VerifyRecentAudit(w.ctx, events))(t).Events, want)
+	}
 }
 
 // checkChain checks that the chain is intact and has the number of events.

@@ -222,6 +222,16 @@ func (s *site) control() string {
 		}
 		s.Clock.Advance(time.Duration(hours) * time.Hour)
 	})
+	mux.HandleFunc("GET /receiver", func(w http.ResponseWriter, r *http.Request) {
+		status, err := strconv.Atoi(r.URL.Query().Get("status"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		s.Inbox.Status.Store(int64(status))
+		_, _ = w.Write([]byte(s.Inbox.URL)) // the script fails without it
+	})
+	mux.HandleFunc("POST /gone", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) })
 	mux.HandleFunc("GET /code", func(w http.ResponseWriter, r *http.Request) {
 		m := s.Inbox.Next(s.t)
 		for m.EventBody.Username != r.URL.Query().Get("username") {
