@@ -15,7 +15,8 @@ import (
 
 // TestStatements counts the statements of screens with a thousand clients. One reads who
 // calls, for the page and for each call of /v1. The list of clients reads a page, its
-// secrets and the total.
+// secrets and the total. The page of a user calls /v1 for the user, its locks and its
+// memberships.
 func TestStatements(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		front := httptest.NewUnstartedServer(nil)
@@ -51,6 +52,8 @@ func TestStatements(t *testing.T) {
 		b := s.signIn("root")
 		for path, most := range map[string]int{
 			"/console/clients": 5, "/console/clients?search=many-0500": 3, "/console/clients/shop": 3, "/console/clients/shop/edit": 2, "/console/new-client": 1,
+			"/console/users": 6, "/console/users?search=jane": 13, "/console/users?searchOn=Email&search=jane": 6, "/console/users/buyers/acme": 6,
+			janesPage: 21, janesPage + "/sessions": 19, "/console/keys": 3,
 		} {
 			b.open(path)
 			mu.Lock()
