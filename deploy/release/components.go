@@ -37,6 +37,9 @@ type componentHash struct {
 	Content string `json:"content"`
 }
 
+// htmxVersion is the version of oauth/console/assets/htmx.
+const htmxVersion = "2.0.11"
+
 // components lists the modules that the program was linked from, as it says itself, and
 // the version of Go. The serial number is derived from the program, so that it is the
 // same when the program is.
@@ -62,6 +65,9 @@ func (b *build) components(program []byte) ([]byte, error) {
 	}
 	list.Components = append(list.Components, component{
 		Type: "library", Ref: "std", Name: "std", Version: info.GoVersion, PURL: "pkg:golang/std@" + info.GoVersion[len("go"):],
+	})
+	list.Components = append(list.Components, component{ // embedded by the console
+		Type: "library", Ref: "htmx", Name: "htmx.org", Version: htmxVersion, PURL: "pkg:npm/htmx.org@" + htmxVersion,
 	})
 	text, err := json.MarshalIndent(list, "", "  ")
 	return append(text, '\n'), err

@@ -336,12 +336,17 @@ func (s *site) follow(user, start string, mux *http.ServeMux, found map[string]s
 			continue
 		}
 		path = at.url.RequestURI() // the only result of a search leads to another screen
-		_, pattern = mux.Handler(httptest.NewRequest(http.MethodGet, path, nil))
+		if _, arrived := mux.Handler(httptest.NewRequest(http.MethodGet, path, nil)); arrived != pattern {
+			if _, known := found[pattern]; !known {
+				found[pattern] = seenScreen{} // it leads elsewhere
+			}
+			pattern = arrived
+		}
 		if !strings.HasPrefix(at.header.Get("Content-Type"), "text/html") {
 			found[pattern] = seenScreen{} // a file
 			continue
 		}
-		if _, known := found[pattern]; !known {
+		if found[pattern].Path == "" {
 			found[pattern] = seenScreen{strings.TrimPrefix(path, console.Path), user}
 		}
 		for _, n := range find(at.root, func(n *html.Node) bool { return n.Data == "a" && inside(n, "main") }) {
