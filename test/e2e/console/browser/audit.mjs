@@ -23,6 +23,8 @@ export const scenarios = {
     await tab.waitForURL((url) => url.searchParams.get("Action") === "sign_in" && url.searchParams.get("period") === "week");
     await tab.locator("#list tbody tr").filter({ hasText: "audrey" }).first().waitFor();
     assert.ok((await tab.locator("#list tbody th").allTextContents()).every((action) => action.trim() === "sign_in"));
+    const [filtered] = await Promise.all([tab.waitForEvent("download"), press(tab, "Export these events")]);
+    assert.match(filtered.url(), /Action=sign_in/);
     await tab.locator("td.when a").first().click();
     await press(tab, "All events of this request");
     await tab.getByText("The oldest event comes first.").waitFor();
