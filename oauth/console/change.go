@@ -76,7 +76,7 @@ func (x *call) change(c change) error {
 	if c.Form != nil {
 		c.Form.zone = x.zone
 	}
-	if x.Method == http.MethodGet {
+	if x.Method != http.MethodPost { // GET or HEAD
 		return x.startChange(v)
 	}
 	v.ETag = x.PostForm.Get("etag")
@@ -207,7 +207,15 @@ func (x *call) makeChange(v changeView) error {
 	if err != nil {
 		return err
 	}
-	if v.ETag != "" {
+	if v.ETag == "" { // some resources have none; otherwise the form does not say what it changes
+		stored, etag, err := x.stored(&v)
+		if err != nil {
+			return err
+		}
+		if etag != "" {
+			return x.showConflict(v, stored, etag)
+		}
+	} else {
 		request.Header.Set("If-Match", v.ETag)
 	}
 	var got resource

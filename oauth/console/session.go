@@ -136,7 +136,7 @@ func (x *call) requestTokens(form url.Values) (tokenAnswer, error) {
 		return got, err
 	}
 	switch {
-	case answer.status >= http.StatusInternalServerError:
+	case answer.status >= http.StatusInternalServerError, answer.status == http.StatusTooManyRequests:
 		return got, &refusal{Status: answer.status}
 	case json.Unmarshal(answer.body.Bytes(), &got) != nil, answer.status != http.StatusOK, got.AccessToken == "":
 		return got, ErrSignedOut

@@ -78,7 +78,9 @@ func (s *Server) newRoutes(with services) (*http.ServeMux, error) {
 	with.endpoints.Mount(mux)
 	v1.Mount(mux)
 	v2.Mount(mux)
-	screens, err := s.newConsole(with, v1, mux)
+	screens, err := s.newConsole(with, v1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.listen.Guard(mux).ServeHTTP(w, r)
+	}))
 	if err != nil {
 		return nil, err
 	}

@@ -175,3 +175,24 @@ func TestTriedOperations(t *testing.T) {
 		b.open("/console/api/none").contains(http.StatusNotFound)
 	})
 }
+
+// TestTriedGuesses tests that the page of the API is no way around the limit of failures of
+// an address: it counts there, and refuses there.
+func TestTriedGuesses(t *testing.T) {
+	s := newSite(t, kit.NewFixture(t, "sqlite:"+t.TempDir()+"/latchkey.db"), kit.BehindProxy, "LATCHKEY_SHIELD=5/1h")
+	b := s.newBrowser()
+	b.header.Set("X-Forwarded-For", "203.0.113.9")
+	b.signIn("root", b.open("/console/"))
+	guess := func() page {
+		body := `{"data":{"type":"account_management_authentication_token","authentication_mechanism":"password","password_profile_id":"x","username":"jane","password":"wrong"}}`
+		return b.post("/console/api/AccountMembers.CreateTokens", url.Values{"token": {b.formToken()}, "step": {"confirm"}, "f.body": {body}})
+	}
+	for range 5 {
+		guess().contains(http.StatusOK, "Answer 400 Bad Request", "authentication failed")
+	}
+	guess().contains(http.StatusOK, "Answer 429 Too Many Requests")
+	if got := b.post("/oauth/token", url.Values{"grant_type": {"password"}}); got.status != http.StatusTooManyRequests {
+		t.Errorf("the token endpoint: got %d, want 429", got.status)
+	}
+	b.open("/console/clients").contains(http.StatusOK, "Shop")
+}

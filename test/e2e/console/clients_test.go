@@ -231,3 +231,28 @@ func TestSecretIsShownToItsMaker(t *testing.T) {
 		}
 	})
 }
+
+// TestChangeWithoutEntityTag tests that a form that does not say which version it changes
+// changes nothing, and that HEAD is answered like GET.
+func TestChangeWithoutEntityTag(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		b := s.signIn("clara")
+		for _, path := range []string{"/console/clients/shop/edit", "/console/clients/shop/delete"} {
+			action, form := b.open(path).form()
+			for name := range form {
+				if name != "token" {
+					form.Del(name)
+				}
+			}
+			form.Set("step", "confirm")
+			form.Set("f.AppName", "Another name")
+			b.post(action, form).contains(http.StatusPreconditionFailed)
+			b.open("/console/clients/shop").contains(http.StatusOK, "Shop")
+			r, err := http.NewRequest(http.MethodHead, s.Server.URL+path, nil)
+			s.must(err)
+			if at := b.send(r); at.status != http.StatusOK {
+				t.Errorf("HEAD %s: got %d, want 200", path, at.status)
+			}
+		}
+	})
+}

@@ -81,6 +81,7 @@ type Server struct {
 	cfg      Config
 	metrics  metrics
 	stopping atomic.Bool
+	guard    func(http.Handler) http.Handler
 
 	certificate        *certificate // nil: plain HTTP
 	api, ops           *http.Server
@@ -96,12 +97,13 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("server: no handler")
 	}
 	cfg.setDefaults()
-	cfg.Handler = Below(cfg.BasePath, newCrossOrigin(cfg.Origins, cfg.Surfaces).wrap(newShield(cfg.Shield, cfg.Surfaces, cfg.Now, cfg.Limited).guard(cfg.Handler)))
+	guard := newShield(cfg.Shield, cfg.Surfaces, cfg.Now, cfg.Limited).guard
+	cfg.Handler = Below(cfg.BasePath, newCrossOrigin(cfg.Origins, cfg.Surfaces).wrap(guard(cfg.Handler)))
 	m, err := newMetrics(cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("server: metrics: %w", err)
 	}
-	s := &Server{cfg: cfg, metrics: m, failed: make(chan error, 2)}
+	s := &Server{cfg: cfg, metrics: m, failed: make(chan error, 2), guard: guard}
 	if cfg.HealthOnListen {
 		s.cfg.Handler = s.withHealth(cfg.Handler)
 	}
@@ -131,6 +133,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	return s, nil
 }
+
+// Guard returns a handler for requests that a handler of the server makes in its own
+// process. Addresses that have failed too often are refused there too, and failures count.
+func (s *Server) Guard(next http.Handler) http.Handler { return s.guard(next) }
 
 func (c *Config) setDefaults() {
 	c.RequestTimeout = orDefault(c.RequestTimeout, 10*time.Second)
