@@ -54,6 +54,7 @@ func TestStatements(t *testing.T) {
 			"/console/clients": 5, "/console/clients?search=many-0500": 3, "/console/clients/shop": 3, "/console/clients/shop/edit": 2, "/console/new-client": 1,
 			"/console/users": 6, "/console/users?search=jane": 13, "/console/users?searchOn=Email&search=jane": 6, "/console/users/buyers/acme": 6,
 			janesPage: 21, janesPage + "/sessions": 19, "/console/keys": 3,
+			"/console/audit": 4, "/console/audit?about=jane&period=week": 4, "/console/audit/chain": 6, "/console/profiles": 4, "/console/profiles/default": 7, "/console/profiles/default/replays": 8, "/console/api": 2,
 		} {
 			b.open(path)
 			mu.Lock()
