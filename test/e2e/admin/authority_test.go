@@ -46,7 +46,8 @@ func grantsNothing() map[string]string {
 		"it concerns everybody alike and reveals nothing":     "signingkeys.Rotate signingkeys.Revoke",
 		"the message goes where it went": `
 			onetimepasswordrequests.messages.Retry buyers.onetimepasswordrequests.messages.Retry suppliers.onetimepasswordrequests.messages.Retry`,
-		"it is refused for everybody": "messagesenders.CCListenerAssignments.Save",
+		"it reads, and changes nothing": "passwordprofiles.Explain passwordprofiles.replays.Create auditchain.verifications.Create",
+		"it is refused for everybody":   "messagesenders.CCListenerAssignments.Save",
 	} {
 		for _, id := range strings.Fields(operations) {
 			reasons[id] = reason
@@ -296,6 +297,8 @@ func (g *fullAccessRecords) v2Attempts() []escalation {
 		{operation: "PasswordProfiles.Update", path: kit.RealmPath + "/password-profiles/default", body: profile + `"lockout_threshold":9,"lockout_duration_seconds":7200}}`},
 		{operation: "PasswordProfiles.Update", path: kit.RealmPath + "/password-profiles/default", body: profile + `"lockout_threshold":1,"lockout_duration_seconds":0}}`},
 		{operation: "PasswordProfiles.Update", path: kit.RealmPath + "/password-profiles/default", body: profile + `"name":"renamed"}}`},
+		{operation: "passwordprofiles.Patch", path: "/v1/passwordprofiles/default", body: `{"Name":"changed"}`},
+		{operation: "passwordprofiles.Save", path: "/v1/passwordprofiles/default", body: `{"Name":"replaced"}`},
 		{operation: "PasswordProfiles.Update", path: kit.RealmPath + "/password-profiles/default", body: profile + `"enable_one_time_password_token":false,"password_min_length":8}}`},
 		{operation: "AuthenticationRealms.Update", path: kit.RealmPath, body: `{"data":{"type":"authentication-realm","redirect_uris":["https://stranger.example.com"]}}`},
 		{operation: "AuthenticationRealms.Update", path: kit.RealmPath, body: `{"data":{"type":"authentication-realm","redirect_uris":[]}}`},
