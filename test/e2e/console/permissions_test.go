@@ -93,3 +93,33 @@ func (s *site) readOperations(into map[string][]string) error {
 	}
 	return nil
 }
+
+// TestRightsEndAtOnce tests that a session of the console ends, or shows less, with the next
+// request after an administrator loses a role, is deactivated or gets another password.
+func TestRightsEndAtOnce(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		s.addAdministrators()
+		token := s.tokenOf("root")
+		do := func(method, path, body string) {
+			t.Helper()
+			if got := s.Server.Do(method, path, "application/json", body, "Authorization", "Bearer "+token); got.Status >= http.StatusMultipleChoices {
+				t.Fatalf("%s %s: %d %s", method, path, got.Status, got.Body)
+			}
+		}
+		clara, carol, audrey := s.signIn("clara"), s.signIn("carol"), s.signIn("audrey")
+		_, form := clara.open("/console/clients/shop/edit").form()
+		do(http.MethodDelete, "/v1/securityprofiles/clients/assignments?userID=clara", "")
+		clara.open("/console/clients").contains(http.StatusForbidden)
+		form.Set("f.AppName", "Changed afterwards")
+		form.Set("step", "confirm")
+		clara.post("/console/clients/shop/edit", form).contains(http.StatusForbidden)
+
+		do(http.MethodPatch, "/v1/adminusers/carol", `{"Active":false}`)
+		do(http.MethodPatch, "/v1/adminusers/audrey", `{"Password":"another-Horse-8-battery"}`)
+		for name, b := range map[string]*browser{"/console/clients": carol, "/console/audit": audrey} {
+			if at := b.open(name); at.url.Path != "/oauth/authorize" {
+				t.Errorf("%s: got %d at %s, want the sign-in page", name, at.status, at.url)
+			}
+		}
+	})
+}
