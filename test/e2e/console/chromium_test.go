@@ -278,6 +278,7 @@ func (s *site) use() {
 type seenScreen struct {
 	Path string `json:"path"`
 	User string `json:"user"`
+	size int    // of the page
 }
 
 // visitsOfScreen is how many paths of one screen are followed.
@@ -346,8 +347,8 @@ func (s *site) follow(user, start string, mux *http.ServeMux, found map[string]s
 			found[pattern] = seenScreen{} // a file
 			continue
 		}
-		if found[pattern].Path == "" {
-			found[pattern] = seenScreen{strings.TrimPrefix(path, console.Path), user}
+		if found[pattern].size < len(at.body) { // the fullest page
+			found[pattern] = seenScreen{strings.TrimPrefix(path, console.Path), user, len(at.body)}
 		}
 		for _, n := range find(at.root, func(n *html.Node) bool { return n.Data == "a" && inside(n, "main") }) {
 			if link := attribute(n, "href"); strings.HasPrefix(link, console.Path+"/") {
