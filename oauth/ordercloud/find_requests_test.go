@@ -114,15 +114,42 @@ func TestRequestsOfACompany(t *testing.T) {
 	}
 }
 
+// A company that gives one of its users the address of somebody else does not see what that
+// person asked for before.
+func TestRequestsOfAForeignAddress(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	srv.addPeople()
+	const globex = "/v1/buyers/globex/onetimepasswordrequests"
+	srv.userToken("gus", "shop", "gus", "OneTimePasswordAdmin")
+	srv.reminder("anns", "ann@example.com", "ann")
+	srv.reminder("nobodys", "ann@example.com")
+	srv.expect(200, "root", "PATCH", "/v1/buyers/globex/users/gus", `{"Email":"ann@example.com"}`)
+	srv.reminder("shared", "ann@example.com", "ann", "gus")
+	if got := srv.found("gus", globex, "ann@example.com"); strings.Contains(got, "anns") || !strings.Contains(got, "shared") || !strings.Contains(got, "nobodys") {
+		t.Errorf("gus finds %s", got)
+	}
+	srv.refuses(404, "NotFound", "gus", "GET", globex+"/anns", "")
+}
+
 // both stores a request that reminded ann and gus of their usernames.
 func (srv *testServer) both(id string) {
 	srv.t.Helper()
+	srv.reminder(id, "shared@example.com", "ann", "gus")
+	for _, name := range []string{"ann", "gus"} {
+		srv.must(srv.store.FinishAttempt(srv.ctx, storage.Attempt{MessageID: srv.claim(id + "-" + name), Number: 1, State: storage.MessageDead, Error: "410", Now: srv.now()}))
+	}
+}
+
+// reminder stores a request by e-mail address that reminded users of their usernames.
+func (srv *testServer) reminder(id, email string, names ...string) {
+	srv.t.Helper()
 	srv.must(srv.store.AddCodeRequest(srv.ctx, storage.CodeRequest{
-		ID: id, Type: storage.MessageForgottenUsername, ProfileID: storage.DefaultProfileID, Email: "shared@example.com",
+		ID: id, Type: storage.MessageForgottenUsername, ProfileID: storage.DefaultProfileID, Email: email,
 		CreatedAt: srv.now(), ExpiresAt: srv.now().Add(time.Hour),
 	}))
 	x := storage.Issuance{RequestID: id, Now: srv.now()}
-	for _, name := range []string{"ann", "gus"} {
+	for _, name := range names {
 		login := srv.login(name)
 		x.Notices = append(x.Notices, storage.IssuedNotice{LoginID: login.ID, Messages: []storage.Message{{
 			ID: id + "-" + name, RequestID: id, SenderID: "hook", Type: storage.MessageForgottenUsername, UserUID: login.UserUID,
@@ -131,9 +158,6 @@ func (srv *testServer) both(id string) {
 	}
 	_, err := srv.store.IssueCodes(srv.ctx, x)
 	srv.must(err)
-	for _, name := range []string{"ann", "gus"} {
-		srv.must(srv.store.FinishAttempt(srv.ctx, storage.Attempt{MessageID: srv.claim(id + "-" + name), Number: 1, State: storage.MessageDead, Error: "410", Now: srv.now()}))
-	}
 }
 
 // claim claims a message for its only attempt.

@@ -247,7 +247,7 @@ func (a oneTimePasswordRequests) timeline(c *call) (t storage.Timeline, others b
 }
 
 // timelineOf returns what a company sees of a request, or storage.ErrNotFound if the request
-// neither reached nor names one of its users.
+// reached none of its users, and does not name one of them or reached others.
 func (a oneTimePasswordRequests) timelineOf(c *call, company storage.Account, id string) (t storage.Timeline, others bool, err error) {
 	all, err := otp.FindTimeline(c.Context(), a.cfg.Stores.Records, id)
 	if err == nil {
@@ -258,7 +258,8 @@ func (a oneTimePasswordRequests) timelineOf(c *call, company storage.Account, id
 	}
 	others = len(t.Codes) < len(all.Codes) || len(t.Messages) < len(all.Messages)
 	visible := len(t.Codes)+len(t.Messages) > 0
-	if !visible && id == t.Request.ID {
+	// What it names now may have been somebody else's when it was asked for.
+	if !visible && !others && id == t.Request.ID {
 		visible, err = a.names(c, company, &t.Request)
 	}
 	if err == nil && !visible {
