@@ -15,7 +15,7 @@ func New(cfg Config) (*API, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("ordercloud: %w", err)
 	}
-	a := &API{cfg: cfg, exports: make(chan struct{}, maxExports)}
+	a := &API{cfg: cfg, exports: make(chan struct{}, maxExports), counting: make(chan struct{}, 1)}
 	a.routes = a.allRoutes()
 	for i := range a.routes {
 		r := &a.routes[i]

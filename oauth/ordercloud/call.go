@@ -6,7 +6,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"sync"
 
 	"latchkey/oauth/openapi"
 	"latchkey/oauth/ordercloud/wire"
@@ -28,7 +27,7 @@ type API struct {
 	routes  []route
 	exports chan struct{} // has an element for each export of audit events that runs
 
-	counting sync.Mutex // held while counted is made
+	counting chan struct{} // has an element while counted is read or made
 	counted  wire.OneTimePasswordFunnel
 }
 

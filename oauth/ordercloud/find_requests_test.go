@@ -1,8 +1,12 @@
 package ordercloud
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -184,6 +188,20 @@ func TestFunnel(t *testing.T) {
 	want := `{"Until":"2026-03-01T12:01:00Z","Periods":[{"Since":"2026-03-01T11:01:00Z",` + counts + `,{"Since":"2026-02-28T12:01:00Z",` + counts + `]}`
 	if got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// A request does not wait for the counts of another one for longer than it may take.
+func TestFunnelIsNotAwaited(t *testing.T) {
+	t.Parallel()
+	a := oneTimePasswordRequests{API: &API{counting: make(chan struct{}, 1)}}
+	a.cfg.Now = time.Now
+	a.counting <- struct{}{}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/onetimepasswordrequests/funnel", nil)
+	if _, err := a.funnel(&call{Request: r}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the end of the time of the request", err)
 	}
 }
 

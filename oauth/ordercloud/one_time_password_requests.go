@@ -326,8 +326,12 @@ func (a oneTimePasswordRequests) funnelRoute() route {
 // same, and each counts once a minute.
 func (a oneTimePasswordRequests) funnel(c *call) (surface.Answer, error) {
 	until := a.cfg.Now().UTC().Truncate(time.Minute)
-	a.counting.Lock()
-	defer a.counting.Unlock()
+	select {
+	case a.counting <- struct{}{}:
+		defer func() { <-a.counting }()
+	case <-c.Context().Done(): // requests do not queue for longer than they may take
+		return surface.Answer{}, c.Context().Err()
+	}
 	if !a.counted.Until.Equal(until) {
 		periods, err := a.cfg.Stores.Figures.CodeFunnel(c.Context(), until, time.Hour, 24*time.Hour)
 		if err != nil {
