@@ -151,8 +151,12 @@ func (x *call) getUnlessBusy(path string, into any) error {
 // funnelOf returns the bars of a period.
 func funnelOf(name string, p wire.FunnelPeriod) funnelPeriod {
 	f := funnelPeriod{Name: name, AtLeast: p.AtLeast, Bars: []funnelBar{
-		{"home.requested", p.Requested, 0, "plain"}, {"home.delivered", p.Delivered, 0, "plain"}, {"home.redeemed", p.Redeemed, 0, "good"},
-		{"home.expired", p.Expired, 0, "warn"}, {"home.dead", p.Dead, 0, "bad"}, {"home.guessed", p.Guessed, 0, "bad"},
+		{"home.requested", p.Requested, 0, "plain"},
+		{"home.delivered", p.Delivered, 0, "plain"},
+		{"home.redeemed", p.Redeemed, 0, "good"},
+		{"home.expired", p.Expired, 0, "warn"},
+		{"home.dead", p.Dead, 0, "bad"},
+		{"home.guessed", p.Guessed, 0, "bad"},
 	}}
 	longest := 1
 	for _, b := range f.Bars {

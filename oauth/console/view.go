@@ -55,7 +55,7 @@ func (v view) Link(segments ...string) string {
 func (v view) Permits(operation string) bool { return v.caller.Permits(operation) }
 
 // Token returns the hidden field of a form that shows who may post it.
-func (v view) Token() (string, error) { return v.call.token() }
+func (v view) Token() (string, error) { return v.token() }
 
 // Base returns the path of the console.
 func (v view) Base() string { return v.console.url("") }
@@ -172,7 +172,7 @@ func (x *call) showStatus(status int, name, title string, data any) error {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", x.locale)
 	x.w.WriteHeader(status)
-	_, _ = x.w.Write(body) // an error means that the browser has gone
+	_, _ = x.w.Write(body) //nolint:gosec // html/template has escaped it; an error means that the browser has gone
 	return nil
 }
 

@@ -77,9 +77,16 @@ func TestRequestsOfACompany(t *testing.T) {
 	}))
 	srv.both("both")
 	for _, x := range []struct{ token, path, wanted, want string }{
-		{"ann", acme, "ann", "[r1]"}, {"ann", acme, "gus", "[]"}, {"ann", acme, "stranger", "[]"}, {"ann", acme, "r1", "[r1]"},
-		{"gus", globex, "ann", "[]"}, {"gus", globex, "r1", "[]"}, {"gus", globex, "msg-r1", "[]"}, {"gus", globex, "both", "[both]"},
-		{"root", globex, "ann", "[]"}, {"root", acme, "ann", "[r1]"},
+		{"ann", acme, "ann", "[r1]"},
+		{"ann", acme, "gus", "[]"},
+		{"ann", acme, "stranger", "[]"},
+		{"ann", acme, "r1", "[r1]"},
+		{"gus", globex, "ann", "[]"},
+		{"gus", globex, "r1", "[]"},
+		{"gus", globex, "msg-r1", "[]"},
+		{"gus", globex, "both", "[both]"},
+		{"root", globex, "ann", "[]"},
+		{"root", acme, "ann", "[r1]"},
 	} {
 		got := srv.expect(200, x.token, "GET", x.path+"?find="+x.wanted+"&sortBy=!ID", "").ids(t)
 		if fmt.Sprint(got) != x.want {

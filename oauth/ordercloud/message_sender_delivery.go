@@ -51,8 +51,10 @@ func (a messageSenderDelivery) routes() []route {
 		readers, http.StatusOK, wire.List[wire.MailPreview]{}, 400, 404)
 	previews.Query = []openapi.Parameter{{Name: "messageType", About: "Type of the message; default: the first type of the sender"}}
 	return []route{
-		{Operation: statuses, serve: a.statuses}, {Operation: messages, serve: a.messages},
-		{Operation: test, serve: a.test}, {Operation: previews, serve: a.previews},
+		{Operation: statuses, serve: a.statuses},
+		{Operation: messages, serve: a.messages},
+		{Operation: test, serve: a.test},
+		{Operation: previews, serve: a.previews},
 	}
 }
 

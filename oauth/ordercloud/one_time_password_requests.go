@@ -312,10 +312,6 @@ func noRetry(reason string) error {
 	return refuse(http.StatusConflict, "Message.NoRetry", "The message cannot be sent again: "+reason+".")
 }
 
-func hasMessage(t storage.Timeline, id string) bool {
-	return slices.ContainsFunc(t.Messages, func(m storage.Message) bool { return m.ID == id })
-}
-
 func (a oneTimePasswordRequests) funnelRoute() route {
 	funnel := a.operation(http.MethodGet, "/funnel", "Funnel", "Count what became of codes in the last hour and day", requestReaders, wire.OneTimePasswordFunnel{})
 	funnel.ID = operationID(strings.TrimPrefix(a.path, "/v1/"), "Funnel")

@@ -54,7 +54,9 @@ func TestUserSearch(t *testing.T) {
 		{"root", "?search=lasti&searchOn=LastName", "Buyer/acme/anna"},
 		{"root", "?search=nn", ""},
 		{"buyers", "", "Buyer/acme/ann Buyer/acme/anna Buyer/globex/gus"},
-		{"suppliers", "", "Supplier/smith/sue"}, {"suppliers", "?search=ad", ""}, {"admins", "", "Admin/-/ada"},
+		{"suppliers", "", "Supplier/smith/sue"},
+		{"suppliers", "?search=ad", ""},
+		{"admins", "", "Admin/-/ada"},
 	} {
 		if got := find(test.token, test.query); got != test.want {
 			t.Errorf("%s as %s: got %q, want %q", test.query, test.token, got, test.want)

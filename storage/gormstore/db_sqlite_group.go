@@ -113,7 +113,7 @@ func commit(ctx context.Context, s *Store, members []*member) {
 // ended.
 func (m *member) begin(ctx context.Context, s *Store) error {
 	if m.gone = s.wrap(m.ctx, m.what, m.ctx.Err()); m.gone != nil {
-		return nil
+		return nil //nolint:nilerr // the other members of the group go on
 	}
 	return m.work(context.WithValue(context.WithoutCancel(m.ctx), txKey{s}, s.tx(ctx)))
 }

@@ -45,27 +45,31 @@ func (s *Store) codeFunnel(ctx context.Context, since, until time.Time) (storage
 		{
 			`SELECT count(*) AS read, count(CASE WHEN type IN ` + withCode + ` THEN 1 END) AS first, 0 AS second
 				FROM (SELECT type FROM code_requests WHERE created_at >= ? AND created_at < ? ORDER BY created_at DESC LIMIT CAST(? AS BIGINT)) r`,
-			[]any{from, to}, []*int{&f.Requested},
+			[]any{from, to},
+			[]*int{&f.Requested},
 		},
 		{
 			`SELECT count(*) AS read, count(CASE WHEN state = 'delivered' AND type IN ` + withCode + ` THEN 1 END) AS first,
 					count(CASE WHEN state = 'dead' AND type IN ` + withCode + ` THEN 1 END) AS second
 				FROM (SELECT type, state, request_id FROM messages WHERE ended_at > 0 AND ended_at >= ? AND ended_at < ? ORDER BY ended_at DESC LIMIT CAST(? AS BIGINT)) m
 				WHERE request_id <> ''`,
-			[]any{from, to}, []*int{&f.Delivered, &f.Dead},
+			[]any{from, to},
+			[]*int{&f.Delivered, &f.Dead},
 		},
 		{
 			`SELECT count(*) AS read, count(CASE WHEN redeemed_at >= ? AND redeemed_at < ? THEN 1 END) AS first,
 					count(CASE WHEN redeemed_at = 0 AND retired_at = 0 AND expires_at < ? THEN 1 END) AS second
 				FROM (SELECT c.expires_at, c.retired_at, CASE WHEN l.code_id = c.id THEN l.code_used_at ELSE c.redeemed_at END AS redeemed_at
 					FROM issued_codes c LEFT JOIN logins l ON l.id = c.login_id WHERE c.expires_at >= ? ORDER BY c.expires_at DESC LIMIT CAST(? AS BIGINT)) c`,
-			[]any{from, to, to, from}, []*int{&f.Redeemed, &f.Expired},
+			[]any{from, to, to, from},
+			[]*int{&f.Redeemed, &f.Expired},
 		},
 		{
 			`SELECT count(*) AS read, CAST(coalesce(sum(CASE WHEN action = 'sign_in' AND outcome = 'wrong_credentials' AND factor = 'otp'
 					AND time >= ? AND time < ? THEN CASE WHEN count > 1 THEN count ELSE 1 END ELSE 0 END), 0) AS BIGINT) AS first, 0 AS second
 				FROM (SELECT action, outcome, factor, time, count FROM audit_events WHERE id > ? ORDER BY id DESC LIMIT CAST(? AS BIGINT)) e`,
-			[]any{from, to, auditIDFrom(since)}, []*int{&f.Guessed},
+			[]any{from, to, auditIDFrom(since)},
+			[]*int{&f.Guessed},
 		},
 	} {
 		n, err := get[counted](ctx, s, "code funnel", part.sql, append(part.args, maxFunnelRows)...)

@@ -117,8 +117,10 @@ type PolicyReplayRequest struct {
 // Proposed returns the profile with the lockout policy of the request.
 func (r PolicyReplayRequest) Proposed(p PasswordProfile) PasswordProfile {
 	for _, m := range []struct{ into, from **int }{
-		{&p.AllowedFailedAttempts, &r.AllowedFailedAttempts}, {&p.LockoutDurationSeconds, &r.LockoutDurationSeconds},
-		{&p.MaximumLockoutDurationSeconds, &r.MaximumLockoutDurationSeconds}, {&p.ForgetFailuresAfterSeconds, &r.ForgetFailuresAfterSeconds},
+		{&p.AllowedFailedAttempts, &r.AllowedFailedAttempts},
+		{&p.LockoutDurationSeconds, &r.LockoutDurationSeconds},
+		{&p.MaximumLockoutDurationSeconds, &r.MaximumLockoutDurationSeconds},
+		{&p.ForgetFailuresAfterSeconds, &r.ForgetFailuresAfterSeconds},
 	} {
 		if *m.from != nil {
 			*m.into = *m.from
