@@ -1,13 +1,11 @@
 package load
 
 import (
-	"context"
 	"database/sql"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -16,6 +14,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // registers the driver "pgx"
 
 	"latchkey/storage"
+	"latchkey/test/e2e/kit"
 )
 
 var scaleRows = flag.Int("scale-rows", 1_000_000, "how many users, codes and families BenchmarkScale compares with 1,000")
@@ -95,7 +94,7 @@ func (s *loadFixture) multiply(b *testing.B, url string, rows int) {
 		{"families", map[string]string{"id": name("fam_"), "login_id": name("lgn_"), "user_uid": name("usr_")}},
 		{"issued_codes", map[string]string{"id": name("otc_"), "login_id": name("lgn_")}},
 	} {
-		s.must(copyRow(b.Context(), db, t.table, t.of, rows))
+		s.must(kit.CopyRow(b.Context(), db, t.table, "1 = 1", t.of, rows))
 	}
 	_, err = db.ExecContext(b.Context(), "ANALYZE")
 	s.must(err)
@@ -104,30 +103,4 @@ func (s *loadFixture) multiply(b *testing.B, url string, rows int) {
 		id := fmt.Sprint("copy", 1+i*(rows/min(rows, loadLogins)))
 		s.logins = append(s.logins, storage.Login{ID: "lgn_" + id, ProfileID: storage.DefaultProfileID, Username: id, UsernameKey: id})
 	}
-}
-
-// copyRow inserts n copies of the only row of a table. of has the SQL of the columns that
-// differ, where n.i counts the copies from 1.
-func copyRow(ctx context.Context, db *sql.DB, table string, of map[string]string, n int) error {
-	rows, err := db.QueryContext(ctx, "SELECT * FROM "+table+" WHERE 1 = 0")
-	if err != nil {
-		return err
-	}
-	columns, err := rows.Columns()
-	if err := rows.Close(); err != nil {
-		return err
-	}
-	if err != nil {
-		return err
-	}
-	values := slices.Clone(columns)
-	for i, column := range columns {
-		if values[i] = of[column]; values[i] == "" {
-			values[i] = "t." + column
-		}
-	}
-	_, err = db.ExecContext(ctx, fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
-		INSERT INTO %s (%s) SELECT %s FROM (SELECT * FROM %s LIMIT 1) t, n`,
-		n, table, strings.Join(columns, ", "), strings.Join(values, ", "), table))
-	return err
 }

@@ -3,7 +3,6 @@ package operations
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -61,24 +60,9 @@ func addManyUsers(t *testing.T, db *sql.DB) {
 		{"users", "id = 'jane'", map[string]string{"uid": name("usr_"), "id": name(""), "email": name(""), "email_key": name("")}},
 		{"logins", "username = 'jane'", map[string]string{"id": name("lgn_"), "username": name(""), "username_key": name(""), "user_uid": name("usr_")}},
 	} {
-		rows, err := db.Query("SELECT * FROM " + table.name + " WHERE 1 = 0")
-		if err != nil {
+		if err := kit.CopyRow(t.Context(), db, table.name, table.row, table.of, manyUsers); err != nil {
 			t.Fatal(err)
 		}
-		columns, err := rows.Columns()
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = rows.Close()
-		values := make([]string, len(columns))
-		for i, column := range columns {
-			if values[i] = table.of[column]; values[i] == "" {
-				values[i] = "t." + column
-			}
-		}
-		execute(t, db, fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
-			INSERT INTO %s (%s) SELECT %s FROM (SELECT * FROM %s WHERE %s) t, n`, manyUsers, table.name,
-			strings.Join(columns, ", "), strings.Join(values, ", "), table.name, table.row))
 	}
 }
 
