@@ -56,6 +56,11 @@ type Query struct {
 	Offset int         // number of records to skip
 	After  string      // Page.Next of the page before, instead of Offset; empty: count from the start
 	Limit  int         // highest number of records; at least 1
+
+	// Uncounted reads the first page as After reads the others: in one statement, which does
+	// not count the records. Offset must be 0. The total of a page is exact on the last one;
+	// on the others it is one more than the records up to the end of the page.
+	Uncounted bool
 }
 
 // Condition holds if one of its tests holds for one of its fields.
@@ -101,7 +106,7 @@ type Page[R any] struct {
 	Offset int // number of records before the page; with After without those that came or went since the first
 
 	// Estimated says that Total is an estimate. It is exact up to 100,000, and for pages
-	// that end beyond.
+	// that end beyond, unless the pages are Query.Uncounted.
 	Estimated bool
 
 	// Next is Query.After of the next page. A Query with it finds the next records by an

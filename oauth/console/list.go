@@ -42,6 +42,7 @@ func readList[T any](x *call, path string, filters ...string) (list[T], error) {
 	}
 	start := maps.Clone(query)
 	query.Set("pageSize", strconv.Itoa(rowsOfList))
+	query.Set("pageKey", "first") // no screen shows a total, and to count takes longer than the page
 	if key := given.Get("pageKey"); key != "" {
 		query.Set("pageKey", key)
 		l.First = l.Action + "?" + start.Encode()

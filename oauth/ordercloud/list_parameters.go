@@ -107,7 +107,7 @@ func listParameters() []openapi.Parameter {
 		{Name: "searchOn", About: "Fields to search, separated by commas"},
 		{Name: "sortBy", About: "Fields to sort by, separated by commas; ! before one sorts downwards"},
 		{Name: "page", About: "Number of the page, from 1; ignored beside pageKey", Type: "integer"},
-		{Name: "pageKey", About: "NextPageKey of the page before, with the same filters and sortBy"},
+		{Name: "pageKey", About: "NextPageKey of the page before, with the same filters and sortBy; " + firstPageKey + " is that of the first page, and counts nothing"},
 		{Name: "pageSize", About: "Items on a page, 1 to 100", Type: "integer"},
 	}
 }
@@ -135,7 +135,11 @@ func (c *call) query(f fields, searched []string) (storage.Query, error) {
 		return storage.Query{}, err
 	}
 	q := storage.Query{Offset: (page - 1) * size, Limit: size}
-	if key := values.Get("pageKey"); key != "" {
+	switch key := values.Get("pageKey"); key {
+	case "":
+	case firstPageKey:
+		q.Offset, q.Uncounted = 0, true
+	default:
 		if q.After, err = c.openPageKey(key); err != nil {
 			return q, err
 		}

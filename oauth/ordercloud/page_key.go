@@ -9,6 +9,10 @@ import (
 	"latchkey/storage"
 )
 
+// firstPageKey is the key of the first page of every list. A list that is read from there
+// by keys is not counted: its total is a lower bound until the last page.
+const firstPageKey = "first"
+
 // pageKeyContext is what a page key is sealed with. A key has values of a record. It is
 // sealed so that nobody makes one that compares with other values, and opens for the
 // same list, filters and order only.

@@ -22,6 +22,7 @@ type pageKey struct {
 	Total  int    // number of all records, as counted for the first page
 
 	Estimated bool // Total is
+	Uncounted bool // the first page was; see storage.Query
 }
 
 // key returns storage.Page.Next. values is a JSON array of the last record's values. next

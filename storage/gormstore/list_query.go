@@ -75,14 +75,14 @@ type keyed[R any] struct {
 	Values string `gorm:"column:order_values"`
 }
 
-// readPage reads the page after a page key in one statement, and other pages in two or
-// three: the first one counts the records, and the second one estimates how many they are
-// if they are too many to count.
+// readPage reads the page after a page key, and one that is not counted, in one statement.
+// It reads other pages in two or three: the first one counts the records, and the second
+// one estimates how many they are if they are too many to count.
 func readPage[R any](ctx context.Context, s *Store, p *paging, q storage.Query) (storage.Page[R], error) {
 	condition, release := s.dialect.running(ctx)
 	defer release()
 	p.whileRunning = condition
-	if q.After != "" {
+	if q.After != "" || q.Uncounted {
 		return readAfter[R](ctx, s, p, q)
 	}
 	total, estimated, err := p.total(ctx, s, q)
@@ -101,26 +101,34 @@ func readPage[R any](ctx context.Context, s *Store, p *paging, q storage.Query) 
 	if backwards {
 		slices.Reverse(rows)
 	}
-	return pageOf(p, found, rows, q.Offset+limit < found.Total), err
+	return pageOf(p, found, rows, q.Offset+limit < found.Total, false), err
 }
 
-// readAfter reads the page after q.After, and one record more to see whether it is the
-// last page.
+// readAfter reads the page after q.After, or the first one of an uncounted list, and one
+// record more to see whether it is the last page.
 func readAfter[R any](ctx context.Context, s *Store, p *paging, q storage.Query) (storage.Page[R], error) {
-	key, err := p.parseKey(q.After)
-	if err != nil {
-		return storage.Page[R]{}, err
+	key, where := pageKey{Uncounted: true}, p.where
+	if q.After != "" {
+		var err error
+		if key, err = p.parseKey(q.After); err != nil {
+			return storage.Page[R]{}, err
+		}
+		after, err := p.after(s.dialect, key.Values)
+		if err != nil {
+			return storage.Page[R]{}, err
+		}
+		where = combine(" AND ", []statement{where, after})
 	}
-	after, err := p.after(s.dialect, key.Values)
-	if err != nil {
-		return storage.Page[R]{}, err
+	rows, err := readRows[R](ctx, s, p, where, false, q.Limit+1, 0)
+	if key.Uncounted {
+		key.Total, key.Estimated = key.Offset+len(rows), len(rows) > q.Limit
 	}
-	rows, err := readRows[R](ctx, s, p, combine(" AND ", []statement{p.where, after}), false, q.Limit+1, 0)
 	more := len(rows) > q.Limit
 	if more {
 		rows = rows[:q.Limit]
 	}
-	return pageOf(p, storage.Page[R]{Total: key.Total, Estimated: key.Estimated, Offset: key.Offset}, rows, more), err
+	page := pageOf(p, storage.Page[R]{Total: key.Total, Estimated: key.Estimated, Offset: key.Offset}, rows, more, key.Uncounted)
+	return page, err
 }
 
 func readRows[R any](ctx context.Context, s *Store, p *paging, where statement, backwards bool, limit, offset int) ([]keyed[R], error) {
@@ -128,13 +136,14 @@ func readRows[R any](ctx context.Context, s *Store, p *paging, where statement, 
 	return query[keyed[R]](ctx, s, "read page", p.running(part), part.args...)
 }
 
-// pageOf fills a page with rows. more reports whether others follow.
-func pageOf[R any](p *paging, page storage.Page[R], rows []keyed[R], more bool) storage.Page[R] {
+// pageOf fills a page with rows. more reports whether others follow, and uncounted whether
+// they are not counted.
+func pageOf[R any](p *paging, page storage.Page[R], rows []keyed[R], more, uncounted bool) storage.Page[R] {
 	for i := range rows {
 		page.Items = append(page.Items, rows[i].Row)
 	}
 	if more && len(rows) > 0 {
-		page.Next = p.key(rows[len(rows)-1].Values, pageKey{Offset: page.Offset + len(rows), Total: page.Total, Estimated: page.Estimated})
+		page.Next = p.key(rows[len(rows)-1].Values, pageKey{Offset: page.Offset + len(rows), Total: page.Total, Estimated: page.Estimated, Uncounted: uncounted})
 	}
 	return page
 }
@@ -144,7 +153,7 @@ func newPaging(d dialect, l listing, q storage.Query) (*paging, error) {
 	if q.Limit < 1 || q.Limit > maxLimit {
 		return nil, fmt.Errorf("limit %d is not between 1 and %d: %w", q.Limit, maxLimit, storage.ErrQuery)
 	}
-	if q.Offset < 0 {
+	if q.Offset < 0 || q.Uncounted && q.Offset > 0 {
 		return nil, fmt.Errorf("offset %d: %w", q.Offset, storage.ErrQuery)
 	}
 	if len(q.Sort) > maxOrders {

@@ -1,6 +1,7 @@
 package gormstore_test
 
 import (
+	"errors"
 	"strconv"
 	"testing"
 
@@ -69,4 +70,41 @@ func countCreated(t *testing.T, url string, before int) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// TestUncountedPages tests that a list that is not counted has the same records as others,
+// in one statement a page, and that its total is exact on the last page.
+func TestUncountedPages(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		const users, limit = 250, 100
+		insertRows(t, url, users)
+		var c counter
+		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
+		scope := storage.UserScope{RealmID: "default", Kind: storage.Buyer, AccountUID: "acc0"}
+		read := func(q storage.Query, statements int) (page storage.Page[storage.UserLogin]) {
+			t.Helper()
+			seen := c.during(t, func() (err error) { page, err = s.ListUsers(t.Context(), scope, q); return err })
+			if len(seen) != statements+1 { // one more reads the logins
+				t.Errorf("got %d statements: %q", len(seen), seen)
+			}
+			return page
+		}
+		uncounted := storage.Query{Limit: limit, Uncounted: true}
+		for offset := 0; offset < users; offset += limit {
+			want := read(storage.Query{Limit: limit, Offset: offset}, 2)
+			got := read(uncounted, 1)
+			if len(got.Items) != len(want.Items) || got.Items[0].User.ID != want.Items[0].User.ID || got.Offset != offset {
+				t.Errorf("the page at %d has %d users from %s at %d, want %d from %s", offset, len(got.Items), got.Items[0].User.ID, got.Offset, len(want.Items), want.Items[0].User.ID)
+			}
+			last := offset+limit >= users
+			if total := min(offset+limit+1, users); got.Total != total || got.Estimated == last || (got.Next == "") != last {
+				t.Errorf("the page at %d says total %d (estimated %t), want %d, and next %q", offset, got.Total, got.Estimated, total, got.Next)
+			}
+			uncounted = storage.Query{Limit: limit, After: got.Next}
+		}
+		if _, err := s.ListUsers(t.Context(), scope, storage.Query{Limit: limit, Offset: 1, Uncounted: true}); !errors.Is(err, storage.ErrQuery) {
+			t.Errorf("an offset in an uncounted list: %v", err)
+		}
+	})
 }
