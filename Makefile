@@ -20,7 +20,7 @@ LEAN = GOTMPDIR=$${TMPDIR:-/tmp} TMPDIR=$$(.ci/tempdir) GOGC=400 GORACE=atexit_s
 
 # LONGEST are the packages that begin first, so that none of them is still running alone
 # at the end.
-LONGEST = ./storage/gormstore ./test/e2e/admin ./test/e2e/privacy ./test/e2e/resilience ./test/e2e/accounts ./test/e2e/signin ./test/e2e/tokens
+LONGEST = ./storage/gormstore ./test/e2e/admin ./test/e2e/console ./test/e2e/privacy ./test/e2e/resilience ./test/e2e/accounts ./test/e2e/signin ./test/e2e/tokens
 
 # EXAMPLES are modules of their own: servers of other teams that import the grants.
 EXAMPLES = grantsonly withgormstore signinpage authorizationcode
