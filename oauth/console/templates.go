@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 )
 
 //go:embed templates/*.html texts/*.json assets
@@ -19,7 +20,7 @@ var embedded embed.FS
 
 // files are the templates by page, the texts by language and name, and the assets by name.
 type files struct {
-	pages  map[string]*template.Template
+	pages  map[string]func() (*template.Template, error)
 	texts  map[string]map[string]string
 	assets map[string]asset
 }
@@ -37,7 +38,7 @@ const (
 
 // loadFiles reads what is embedded.
 func loadFiles() (*files, error) {
-	f := &files{pages: map[string]*template.Template{}, texts: map[string]map[string]string{}, assets: map[string]asset{}}
+	f := &files{pages: map[string]func() (*template.Template, error){}, texts: map[string]map[string]string{}, assets: map[string]asset{}}
 	for _, read := range []func() error{f.readTexts, f.readAssets, f.readTemplates} {
 		if err := read(); err != nil {
 			return nil, fmt.Errorf("console: %w", err)
@@ -46,7 +47,8 @@ func loadFiles() (*files, error) {
 	return f, nil
 }
 
-// readTemplates reads the pages. Each defines "content".
+// readTemplates finds the pages. Each defines "content". A page is parsed when it is shown
+// for the first time, because all parsed pages take 5 MB.
 func (f *files) readTemplates() error {
 	names, err := fs.Glob(embedded, "templates/*.html")
 	if err != nil {
@@ -58,11 +60,9 @@ func (f *files) readTemplates() error {
 		if name == layoutTemplate || name == kitTemplate {
 			continue
 		}
-		page, err := template.New("").Funcs(functions).Option("missingkey=error").ParseFS(embedded, layoutTemplate, kitTemplate, name)
-		if err != nil {
-			return err
-		}
-		f.pages[strings.TrimSuffix(path.Base(name), ".html")] = page
+		f.pages[strings.TrimSuffix(path.Base(name), ".html")] = sync.OnceValues(func() (*template.Template, error) {
+			return template.New("").Funcs(functions).Option("missingkey=error").ParseFS(embedded, layoutTemplate, kitTemplate, name)
+		})
 	}
 	return nil
 }
@@ -167,12 +167,16 @@ func (f *files) valueIn(locale, name string) string {
 
 // fill executes a page.
 func (f *files) fill(name string, v view) ([]byte, error) {
-	page, ok := f.pages[name]
+	parsed, ok := f.pages[name]
 	if !ok {
 		return nil, fmt.Errorf("console: there is no template %q", name)
 	}
+	page, err := parsed()
+	if err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
 	var body bytes.Buffer
-	err := page.ExecuteTemplate(&body, "layout", v)
+	err = page.ExecuteTemplate(&body, "layout", v)
 	return body.Bytes(), err
 }
 

@@ -36,6 +36,16 @@ func load(t *testing.T) *files {
 	return f
 }
 
+// TestPagesAreParsed parses all pages. A server parses each when it is shown first.
+func TestPagesAreParsed(t *testing.T) {
+	t.Parallel()
+	for name, parsed := range load(t).pages {
+		if page, err := parsed(); err != nil || page.Lookup("content") == nil {
+			t.Errorf("page %q: %v, or it defines no content", name, err)
+		}
+	}
+}
+
 var placeholders = regexp.MustCompile(`\{[a-z]+\}`)
 
 // TestTextsInAllLanguages checks that the languages have the same texts with the same
