@@ -71,7 +71,7 @@ func TestScale(t *testing.T) {
 		s.addRows(t)
 
 		results := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-		_, _ = fmt.Fprintf(results, "\n%s\tcold ms\tmedian ms\tworst ms\tstatements\tbefore\tpath\t\n", t.Name())
+		_, _ = fmt.Fprintf(results, "\n%s\tcold ms\tmedian ms\tworst ms\tstatements\tbefore\t  path\n", t.Name())
 		for _, name := range names {
 			at, took, statements := screens[name], []time.Duration(nil), 0
 			for range scaleVisits {
@@ -89,7 +89,7 @@ func TestScale(t *testing.T) {
 			}
 			cold, warm := took[0], slices.Sorted(slices.Values(took[1:]))
 			median := warm[len(warm)/2]
-			_, _ = fmt.Fprintf(results, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t\n", name, cold.Milliseconds(), median.Milliseconds(), warm[len(warm)-1].Milliseconds(), statements, before[name], at.Path)
+			_, _ = fmt.Fprintf(results, "%s\t%d\t%d\t%d\t%d\t%d\t  %s\n", name, cold.Milliseconds(), median.Milliseconds(), warm[len(warm)-1].Milliseconds(), statements, before[name], at.Path)
 			if median > slowest && !slices.Contains(scans, name) {
 				t.Errorf("%s: the median is %v, want at most %v", at.Path, median, slowest)
 			}
