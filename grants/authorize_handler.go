@@ -44,9 +44,9 @@ func SignedIn(s *signin.SignIn, now time.Time) *Session {
 	return session
 }
 
-// Check returns an error if no code can be issued for the request, whoever signs in: the
-// client may not use the grant or must push its requests, or there is no code challenge of the method S256
-// (RFC 7636 §4.3), or a parameter is repeated. Errors are those of fosite, for
+// Check returns an error if no user could get a code by the request. The client may
+// not use the grant or must push its requests, there is no code challenge of the method
+// S256 (RFC 7636 §4.3), or a parameter is repeated. Errors are those of fosite, for
 // WriteAuthorizeError, and those of Clients.
 func (h *AuthorizeHandler) Check(ctx context.Context, r fosite.AuthorizeRequester) error {
 	_, err := h.check(ctx, r)

@@ -30,7 +30,7 @@ type SourceState struct {
 type LoginLockout struct {
 	Login   Login
 	Policy  LockoutPolicy // of the password profile, tightened by the user's security profiles
-	Sources []SourceState // known addresses, those that were used last first
+	Sources []SourceState // known addresses, the latest first
 }
 
 // Locked reports whether some attempt would be refused at the time now: of a password or

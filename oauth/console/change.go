@@ -273,7 +273,7 @@ func (x *call) finishChange(v changeView, got resource, warning string) error {
 	return nil
 }
 
-// complete reports whether every required field is filled in, and says so at those that
+// complete reports whether every required field is filled in. It adds a fault to those that
 // are not.
 func (f *form) complete() bool {
 	ok := true

@@ -10,7 +10,7 @@ import (
 )
 
 // TestApplyDocument tests that the document has the members of every client that /v1 can
-// have stored, also those that a parser of YAML refuses in JSON.
+// have stored. A parser of YAML refuses some of their values in JSON.
 func TestApplyDocument(t *testing.T) {
 	t.Parallel()
 	for name, xp := range map[string]any{

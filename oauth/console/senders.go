@@ -98,7 +98,7 @@ type senderView struct {
 	URL      string            // of the page
 }
 
-// States are those that messages are chosen by.
+// States returns the states by which messages can be filtered.
 func (v senderView) States() []string { return []string{"", "queued", "dead", "expired", "delivered"} }
 
 // Moving reports whether a test message is on its way.
@@ -245,7 +245,7 @@ type mailsView struct {
 	Action   string
 }
 
-// Types are those that can be chosen.
+// Types returns the message types that can be chosen.
 func (v mailsView) Types() []string { return sentTypes }
 
 // showMails shows the mails of a sender in all languages.

@@ -121,7 +121,7 @@ const (
 	maxFound = 100 // requests that are found
 )
 
-// find returns the condition that a request is one of those that a word finds.
+// find returns the condition for the requests that a search word finds.
 func (a oneTimePasswordRequests) find(c *call, company storage.Account, word string) (storage.Condition, error) {
 	condition := storage.Condition{Fields: []string{"ID"}, Tests: []storage.Test{{Op: storage.OpEqual, Value: noRecord}}}
 	words, err := a.words(c, company, word)

@@ -13,8 +13,8 @@ import (
 // status says how the servers on the database are doing.
 type status struct{ *API }
 
-// statusCheck is a check with the roles of which one lets a caller see it: those that let
-// it see the records that the check is about.
+// statusCheck is a check and the roles that may see it. One of them is enough. They are the
+// roles that may read the records that the check is about.
 type statusCheck struct {
 	name  string
 	roles []string // empty: FullAccess only

@@ -26,7 +26,7 @@ type LoginLockout struct {
 	// Codes counts the failed attempts that could have hit a one-time password. It locks
 	// one-time passwords from such addresses.
 	Codes   AttemptCounter
-	Sources []SourceLockout // known addresses, those that were used last first
+	Sources []SourceLockout // known addresses, the latest first
 }
 
 // AttemptCounter counts failed attempts.
