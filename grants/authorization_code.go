@@ -140,12 +140,12 @@ func isAuthorizationLive(c *storage.Client, state *storage.AuthorizationState, n
 	switch {
 	case !now.Before(a.ExpiresAt), state.SessionEnded:
 		return false
-	case a.CreatedAt.Before(storage.TokensValidFrom(c, p, state.Member)), a.AuthTime.Before(p.Login.SessionsValidFrom):
+	case a.CreatedAt.Before(storage.TokensValidFrom(c, p, state.Member, a.AMR)), a.AuthTime.Before(p.Login.SessionsValidFrom):
 		return false
 	case a.AccountUID != "" && a.AccountUID != p.User.AccountUID && (state.Member == nil || !state.Member.Account.Active):
 		return false
 	}
-	return c.Refusal(p, now) == ""
+	return c.SessionRefusal(p, a.AMR, now) == ""
 }
 
 // PopulateTokenEndpointResponse mints the tokens, uses the code and answers (RFC 6749

@@ -133,7 +133,7 @@ func (h *AuthorizeHandler) begin(ctx context.Context, r fosite.AuthorizeRequeste
 		return nil, nil, "", err
 	}
 	p, now := &s.Principal, h.Now().UTC().Truncate(time.Microsecond)
-	authTime := storage.IssueTime(s.AuthTime, storage.TokensValidFrom(c, p, nil))
+	authTime := storage.IssueTime(s.AuthTime, storage.TokensValidFrom(c, p, nil, s.AMR))
 	code, text, err := h.Codes.Begin(storage.Authorization{
 		ClientID: c.ID, SessionID: id, UserUID: p.User.UID, LoginID: p.Login.ID, SourceID: s.signIn.SourceID(),
 		RedirectURI: form.Get("redirect_uri"), Scope: scope, Resources: s.Resources, Nonce: form.Get("nonce"),

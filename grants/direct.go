@@ -120,7 +120,7 @@ func (h *Refresh) useDirectly(ctx context.Context, c *storage.Client, s *Session
 	}
 	state, ok, err := families.UseFamily(ctx, storage.FamilyUse{
 		FamilyID: token.FamilyID, Generation: token.Generation, SeedDigest: token.seedDigest(), ClientID: c.ID,
-		Admission: c.Admission(), ValidFrom: from, IdleUntil: idleUntil(c, now), GraceFrom: now.Add(-h.Grace), Now: now,
+		Admission: c.Admission(), Methods: c.Credentials.Methods(), ValidFrom: from, IdleUntil: idleUntil(c, now), GraceFrom: now.Add(-h.Grace), Now: now,
 	})
 	if ok && err != nil {
 		err = errors.Join(err, families.RestoreFamily(context.WithoutCancel(ctx), state.Family))

@@ -137,7 +137,7 @@ func (h *Refresh) revokeReused(ctx context.Context, state *storage.FamilyState, 
 // IsFamilyLive reports whether the tokens of a refresh token family are good at the time
 // now. The family must not be revoked or expired, and not older than a password change
 // or another event that ended the tokens of its user. The client must still admit the
-// user. If the family is scoped to an account, the user must still be a member.
+// user and allow the credential of the sign-in. If the family is scoped to an account, the user must still be a member.
 func IsFamilyLive(c *storage.Client, state *storage.FamilyState, now time.Time) bool {
 	f, p := &state.Family, &state.Principal
 	switch {
@@ -147,12 +147,12 @@ func IsFamilyLive(c *storage.Client, state *storage.FamilyState, now time.Time) 
 		return false
 	case f.CreatedAt.Before(c.RefreshTokensValidFrom()):
 		return false
-	case f.CreatedAt.Before(p.Login.SessionsValidFrom) && f.ID != p.Login.KeptSession, f.CreatedAt.Before(storage.TokensValidFrom(c, p, state.Member)):
+	case f.CreatedAt.Before(p.Login.SessionsValidFrom) && f.ID != p.Login.KeptSession, f.CreatedAt.Before(storage.TokensValidFrom(c, p, state.Member, f.AMR)):
 		return false
 	case f.AccountUID != "" && (state.Member == nil || !state.Member.Account.Active):
 		return false
 	}
-	return c.Refusal(p, now) == ""
+	return c.SessionRefusal(p, f.AMR, now) == ""
 }
 
 // PopulateTokenEndpointResponse mints the access token, advances the family and answers

@@ -89,7 +89,7 @@ func (t *RefreshTokens) newFamily(first AccessToken) (*storage.TokenFamily, stri
 
 // familyStart returns when the family of an access token begins.
 func (t *AccessToken) familyStart() time.Time {
-	return storage.IssueTime(storage.IssueTime(t.IssuedAt, t.Client.RefreshTokensValidFrom()), storage.TokensValidFrom(t.Client, t.Principal, t.Member))
+	return storage.IssueTime(storage.IssueTime(t.IssuedAt, t.Client.RefreshTokensValidFrom()), storage.TokensValidFrom(t.Client, t.Principal, t.Member, t.AMR))
 }
 
 // familyOf returns the family that begins with the access token first. Begin completes it.

@@ -97,8 +97,9 @@ func (s *Session) begin(signIn *signin.SignIn, now time.Time) {
 // presentSubject reads a token that is presented instead of credentials, by calling
 // read, and puts its user into the session. It returns ErrSubjectToken in three more
 // cases. The token does not come from a sign-in: tokens in messages, and tokens of a
-// client's context user, give no other token. The client does not admit the user now.
-// The token is bound to a key, and the request proves another one.
+// client's context user, give no other token. The client does not admit the user now, or
+// does not allow the credential of the sign-in. The token is bound to a key, and the
+// request proves another one.
 func presentSubject(ctx context.Context, c *storage.Client, s *Session, token string, now time.Time,
 	read func(context.Context, *storage.Client, string) (SubjectToken, error),
 ) error {
@@ -106,7 +107,7 @@ func presentSubject(ctx context.Context, c *storage.Client, s *Session, token st
 	if err != nil {
 		return err
 	}
-	if subject.AuthTime.IsZero() || c.Refusal(&subject.Principal, now) != "" {
+	if subject.AuthTime.IsZero() || c.SessionRefusal(&subject.Principal, subject.AMR, now) != "" {
 		return ErrSubjectToken
 	}
 	if err := checkKey(subject.JKT, s.JKT, ErrSubjectToken); err != nil {

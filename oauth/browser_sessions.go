@@ -85,7 +85,7 @@ func (b *BrowserSessions) Read(r *http.Request) (*storage.SessionState, error) {
 // former is the session that the browser has, or nil: one of the same login goes on with
 // a new secret.
 func (b *BrowserSessions) Begin(c *storage.Client, s *signin.SignIn, former *storage.SessionState) (storage.Session, string, error) {
-	p, now := &s.Principal, b.Now().UTC().Truncate(time.Microsecond)
+	p, amr, now := &s.Principal, []string{s.AMR}, b.Now().UTC().Truncate(time.Microsecond)
 	id, err := storage.NewID(b.Rand, "")
 	if err != nil {
 		return storage.Session{}, "", err
@@ -99,8 +99,8 @@ func (b *BrowserSessions) Begin(c *storage.Client, s *signin.SignIn, former *sto
 	}
 	x := storage.Session{
 		ID: id, Secret: b.Peppers.Digest(sessionPurpose, id, secret), ClientID: c.ID, UserUID: p.User.UID, LoginID: p.Login.ID,
-		SourceID: s.SourceID(), AMR: []string{s.AMR}, Purpose: s.Purpose,
-		AuthTime:  storage.IssueTime(now, storage.TokensValidFrom(c, p, nil)),
+		SourceID: s.SourceID(), AMR: amr, Purpose: s.Purpose,
+		AuthTime:  storage.IssueTime(now, storage.TokensValidFrom(c, p, nil, amr)),
 		CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(b.Life),
 	}
 	x.IdleUntil = b.idleUntil(&x, now)

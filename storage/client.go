@@ -3,6 +3,7 @@ package storage
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -58,7 +59,7 @@ type Client struct {
 	ValidFrom time.Time // tokens and codes issued earlier have ended; set when the client is created, deactivated and activated
 
 	// PermittedSince says since when the client has had what its users need: who may
-	// sign in, one-time passwords, refresh tokens. What has no entry it has had since
+	// sign in, one-time passwords, permanent passwords, refresh tokens. What has no entry it has had since
 	// it was created. Stores set it; see PermittedSinceAfter.
 	PermittedSince map[string]time.Time
 
@@ -90,15 +91,23 @@ type Credentials struct {
 	Password bool
 }
 
-// Allow reports whether users may have signed in by the methods (RFC 8176 §2: "otp" or
-// "pwd"), so that a session is not good for a client that refuses its credential.
-func (c Credentials) Allow(amr []string) bool {
-	for _, method := range amr {
-		if method == "otp" && !c.OTP || method == "pwd" && !c.Password {
-			return false
-		}
+// Methods returns the methods by which users may sign in (RFC 8176 §2: "otp" and "pwd").
+func (c Credentials) Methods() []string {
+	var methods []string
+	if c.OTP {
+		methods = append(methods, "otp")
 	}
-	return true
+	if c.Password {
+		methods = append(methods, "pwd")
+	}
+	return methods
+}
+
+// Allow reports whether users may have signed in by all the methods, so that a session is
+// not good for a client that refuses its credential.
+func (c Credentials) Allow(amr []string) bool {
+	methods := c.Methods()
+	return !slices.ContainsFunc(amr, func(method string) bool { return !slices.Contains(methods, method) })
 }
 
 // ClientSecret is one of a client's secrets. The secret itself is not stored.

@@ -9,6 +9,7 @@ const (
 	permitAnySupplier = "any_supplier"
 	permitSeller      = "seller"
 	permitCodes       = "codes"
+	permitPasswords   = "passwords"
 	permitRefresh     = "refresh"
 )
 
@@ -20,7 +21,7 @@ func (c *Client) permissions() []string {
 	keys := append([]string(nil), c.AccountUIDs...)
 	for key, permitted := range map[string]bool{
 		permitAnyBuyer: c.AllowAnyBuyer, permitAnySupplier: c.AllowAnySupplier, permitSeller: c.AllowSeller,
-		permitCodes: c.Credentials.OTP, permitRefresh: c.HasGrant(grantRefreshToken),
+		permitCodes: c.Credentials.OTP, permitPasswords: c.Credentials.Password, permitRefresh: c.HasGrant(grantRefreshToken),
 	} {
 		if permitted {
 			keys = append(keys, key)
@@ -65,6 +66,16 @@ func (c *Client) admitsSince(u User) time.Time {
 	since := c.PermittedSince[kind]
 	if of := c.PermittedSince[u.AccountUID]; assigned && (!ofKind || of.Before(since)) {
 		since = of
+	}
+	return since
+}
+
+// takesSince returns the time since when the client has taken sign-ins by all the methods
+// (RFC 8176 §2) without a break; zero: since it was created.
+func (c *Client) takesSince(amr []string) time.Time {
+	var since time.Time
+	for _, method := range amr {
+		since = later(since, c.PermittedSince[map[string]string{"otp": permitCodes, "pwd": permitPasswords}[method]])
 	}
 	return since
 }

@@ -16,6 +16,8 @@ func TestCredentialsAllow(t *testing.T) {
 		{Credentials{OTP: true, Password: true}, []string{"pwd"}, true},
 		{Credentials{OTP: true}, []string{"otp", "pwd"}, false},
 		{Credentials{}, []string{"otp"}, false},
+		{Credentials{}, nil, true},
+		{Credentials{OTP: true, Password: true}, []string{"hwk"}, false},
 	} {
 		if got := test.client.Allow(test.amr); got != test.want {
 			t.Errorf("%+v, %v: got %v, want %v", test.client, test.amr, got, test.want)

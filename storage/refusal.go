@@ -12,14 +12,26 @@ const (
 	RefusedLocked          = "locked"
 	RefusedAccountInactive = "account_inactive"
 	RefusedNotAdmitted     = "client_does_not_admit"
+	RefusedCredential      = "credential_not_allowed"
 )
 
 // Refusal returns the reason why the user may not be served through the client at
-// the time now, or "" if the user may be. Password, refresh, token exchange and
-// introspection all call it. One-time passwords and requests for them call
-// CodeRefusal.
+// the time now, or "" if the user may be. Sign-ins call it. One-time passwords and
+// requests for them call CodeRefusal, and everything after a sign-in calls
+// SessionRefusal.
 func (c *Client) Refusal(p *Principal, now time.Time) string {
 	return c.refusal(p, p.Locked(now))
+}
+
+// SessionRefusal is Refusal for what an earlier sign-in began: sessions, authorization
+// codes and tokens of all kinds. The client must also allow the credential of the
+// sign-in, which may have been at another client. amr is the methods of the sign-in
+// (RFC 8176 §2); empty: nobody signed in.
+func (c *Client) SessionRefusal(p *Principal, amr []string, now time.Time) string {
+	if reason := c.Refusal(p, now); reason != "" || c.Credentials.Allow(amr) {
+		return reason
+	}
+	return RefusedCredential
 }
 
 // CodeRefusal is Refusal for codes that are sent to the user. It ignores locks

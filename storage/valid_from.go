@@ -5,12 +5,13 @@ import "time"
 // TokensValidFrom returns the time from which on tokens of the client, user and
 // membership are valid. Tokens that were issued earlier have ended, because one of
 // the records or the user's account was deactivated or activated, because the client
-// did not admit the user for a while, or because RevokeUserTokens was called.
+// did not admit the user or the credential for a while, or because RevokeUserTokens was
+// called.
 //
 // Parameters: p is nil for a client that acts for itself. m is nil for a token that
-// is scoped to no account.
-func TokensValidFrom(c *Client, p *Principal, m *Member) time.Time {
-	from := c.ValidFrom
+// is scoped to no account. amr is the methods of the sign-in (RFC 8176 §2).
+func TokensValidFrom(c *Client, p *Principal, m *Member, amr []string) time.Time {
+	from := later(c.ValidFrom, c.takesSince(amr))
 	if p != nil {
 		from = later(from, p.User.ValidFrom, p.User.TokensValidFrom, p.Account.ValidFrom, c.admitsSince(p.User))
 	}

@@ -54,7 +54,7 @@ func personOf(s *storage.SessionState) person {
 // isUsable reports whether the client admits the user of the session, and lets its users
 // sign in from the same password profile and by the credential of the session.
 func (p *Pages) isUsable(c *storage.Client, s *storage.SessionState) bool {
-	return s.Principal.Login.ProfileID == c.ProfileID && c.Credentials.Allow(s.Session.AMR) && c.Refusal(&s.Principal, p.cfg.Now()) == ""
+	return s.Principal.Login.ProfileID == c.ProfileID && c.SessionRefusal(&s.Principal, s.Session.AMR, p.cfg.Now()) == ""
 }
 
 // suffices reports whether the session is what the request demands (OpenID Connect Core

@@ -94,7 +94,7 @@ type issuance struct {
 // issueMicros returns the time of issue as holder compares it with the times at which
 // older tokens ended.
 func (i issuance) issueMicros() int64 {
-	return storage.IssueTime(i.issuedAt, storage.TokensValidFrom(i.client, i.principal, i.member)).UnixMicro()
+	return storage.IssueTime(i.issuedAt, storage.TokensValidFrom(i.client, i.principal, i.member, i.amr)).UnixMicro()
 }
 
 // newClaims returns the claims of a new token for the audience.

@@ -65,7 +65,7 @@ func ended(ref storage.TokenRef, session string, c *Claims, client *storage.Clie
 	case ref.AccountUID != "" && (s.Member == nil || !s.Member.Account.Active):
 		return fmt.Errorf("%w: not a member any more", ErrInvalidToken)
 	}
-	if reason := client.Refusal(&s.Principal, now); reason != "" {
+	if reason := client.SessionRefusal(&s.Principal, c.AMR, now); reason != "" {
 		return fmt.Errorf("%w: %s", ErrInvalidToken, reason)
 	}
 	return nil
@@ -83,7 +83,7 @@ func outdated(session string, c *Claims, client *storage.Client, s *storage.Toke
 		signedIn = issued
 	}
 	login := &s.Principal.Login
-	return issued.Before(micros(storage.TokensValidFrom(client, &s.Principal, s.Member))) ||
+	return issued.Before(micros(storage.TokensValidFrom(client, &s.Principal, s.Member, c.AMR))) ||
 		signedIn.Before(micros(login.SessionsValidFrom)) && session != login.KeptSession
 }
 

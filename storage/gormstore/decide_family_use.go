@@ -85,6 +85,7 @@ const maxRotationsText = 1000
 // usable is the condition that the family t may be used now.
 var usable = `t.id = :family AND l.id = t.login_id AND u.uid = t.user_uid
 			AND t.generation = :generation AND t.seed_digest = :seed AND t.client_id = :client
+			AND ' ' || :methods || ' ' LIKE '% ' || t.amr || ' %'
 			AND t.jkt = '' AND t.resources = '' AND t.account_uid = ''
 			AND t.revoked_at = 0 AND t.expires_at > :now AND (t.idle_until = 0 OR t.idle_until > :now)
 			AND t.created_at <= :now AND t.created_at >= :valid_from AND t.created_at >= u.valid_from
@@ -97,7 +98,7 @@ var usable = `t.id = :family AND l.id = t.login_id AND u.uid = t.user_uid
 // familyUseParams are the names and types of the arguments of usable and of familyUse.
 var familyUseParams = []string{
 	"now BIGINT", "idle_until BIGINT", "grace_from BIGINT", "valid_from BIGINT", "family TEXT", "generation BIGINT",
-	"seed BYTEA", "client TEXT", "kinds TEXT", "accounts TEXT",
+	"seed BYTEA", "client TEXT", "methods TEXT", "kinds TEXT", "accounts TEXT",
 }
 
 // familyUseArgs returns the arguments for familyUseParams.
@@ -108,7 +109,7 @@ func familyUseArgs(use *storage.FamilyUse) []any {
 	}
 	return []any{
 		micros(use.Now), micros(use.IdleUntil), micros(use.GraceFrom), micros(use.ValidFrom), use.FamilyID, use.Generation,
-		blob(use.SeedDigest), use.ClientID, words(kinds), words(use.Admission.AccountUIDs),
+		blob(use.SeedDigest), use.ClientID, words(use.Methods), words(kinds), words(use.Admission.AccountUIDs),
 	}
 }
 

@@ -129,7 +129,7 @@ func TestStatements(t *testing.T) {
 		var stranger storage.Principal
 		nobody := storage.Principal{Key: storage.LoginKey{ProfileID: "default", UsernameKey: "nobody"}}
 		failure := storage.Lockout{Failures: 1, LastFailureAt: noon}
-		family := &storage.TokenFamily{ID: "fam", LoginID: "lgn", UserUID: "usr", AccountUID: "acc", Generation: 1, ExpiresAt: noon.Add(time.Hour)}
+		family := &storage.TokenFamily{ID: "fam", AMR: []string{"otp"}, LoginID: "lgn", UserUID: "usr", AccountUID: "acc", Generation: 1, ExpiresAt: noon.Add(time.Hour)}
 		next := &storage.TokenFamily{ID: "fam2", LoginID: "lgn", UserUID: "usr", Generation: 1, ExpiresAt: noon.Add(time.Hour)}
 		ref := storage.TokenRef{JTI: "jti", FamilyID: "fam", UserUID: "usr", LoginID: "lgn", AccountUID: "acc", SourceID: "src"}
 		for _, step := range []struct {
@@ -233,14 +233,14 @@ func TestUseFamilyStatements(t *testing.T) {
 		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
 		seed(t, s)
 		listening(t, s)
-		family := &storage.TokenFamily{ID: "fam", LoginID: "lgn", UserUID: "usr", Generation: 1, CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)}
+		family := &storage.TokenFamily{ID: "fam", AMR: []string{"otp"}, LoginID: "lgn", UserUID: "usr", Generation: 1, CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)}
 		if err := s.SettleLogin(t.Context(), storage.Settlement{LoginID: "lgn", BeginFamily: family, Now: noon}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Family(t.Context(), "fam"); err != nil { // fill the cache
 			t.Fatal(err)
 		}
-		use := storage.FamilyUse{FamilyID: "fam", Generation: 1, Admission: storage.Admission{Kinds: []storage.UserKind{storage.Buyer}}, Now: noon}
+		use := storage.FamilyUse{FamilyID: "fam", Generation: 1, Methods: []string{"otp"}, Admission: storage.Admission{Kinds: []storage.UserKind{storage.Buyer}}, Now: noon}
 		for _, step := range []struct {
 			used   bool
 			sqlite int // statements, with BEGIN and COMMIT

@@ -30,7 +30,7 @@ func (w *fixture) usable(id string) storage.FamilyUse {
 	check(w.t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, BeginFamily: &f, Now: w.now}))
 	return storage.FamilyUse{
 		FamilyID: id, Generation: 1, SeedDigest: f.SeedDigest, ClientID: "web",
-		Admission: storage.Admission{Kinds: []storage.UserKind{storage.Buyer}},
+		Admission: storage.Admission{Kinds: []storage.UserKind{storage.Buyer}}, Methods: []string{"otp"},
 		IdleUntil: w.now.Add(2 * day), GraceFrom: w.now.Add(-time.Minute), Now: w.now.Add(time.Second),
 	}
 }
@@ -138,6 +138,8 @@ func unusualUses() map[string]func(w *fixture, use *storage.FamilyUse) {
 		"another seed":        asked(func(use *storage.FamilyUse) { use.SeedDigest = []byte{1} }),
 		"another client":      asked(func(use *storage.FamilyUse) { use.ClientID = "other" }),
 		"not admitted":        asked(func(use *storage.FamilyUse) { use.Admission = storage.Admission{AccountUIDs: []string{"acc_0"}} }),
+		"begun by a password": asked(func(use *storage.FamilyUse) { use.Methods = []string{"pwd"} }),
+		"by two methods":      family(func(f *storage.TokenFamily) { f.AMR = []string{"pwd", "otp"} }),
 		"begun too early":     asked(func(use *storage.FamilyUse) { use.ValidFrom = use.Now }),
 		"expired":             asked(func(use *storage.FamilyUse) { use.Now = use.Now.Add(30 * day) }),
 		"idle":                asked(func(use *storage.FamilyUse) { use.Now = use.Now.Add(day) }),

@@ -137,3 +137,21 @@ func TestCodeRace(t *testing.T) {
 		}
 	})
 }
+
+// TestCodeOfWithdrawnCredential tests that a client gets no tokens for a code of a sign-in by a
+// credential that its users may not use any more, also after they may again.
+func TestCodeOfWithdrawnCredential(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		admin := s.NewAdmin(s.Server)
+		a := s.spa()
+		code := s.newBrowser().signIn(a, "jane").Get("code")
+		for _, allowed := range []string{`"password"`, `"password","otp"`} {
+			if got := admin.Do(http.MethodPatch, "/v1/apiclients/spa", `{"AllowedCredentials":[`+allowed+`]}`); got.Status != 200 {
+				t.Fatalf("got %d %s, want 200", got.Status, got.Body)
+			}
+			if _, err := a.exchange(code); err == nil || !strings.Contains(err.Error(), "invalid_grant") {
+				t.Errorf("%s: got %v, want invalid_grant", allowed, err)
+			}
+		}
+	})
+}

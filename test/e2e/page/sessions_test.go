@@ -215,6 +215,7 @@ func TestExclusionEndsSessions(t *testing.T) {
 			"deletion":             func(name string) { s.mustDelete(t, admin.AccessToken, "/v1/buyers/acme/users/"+name, 204) },
 			"client off":           func(string) { patch("/v1/apiclients/spa", `{"Active":false}`) },
 			"client admits no-one": func(string) { patch("/v1/apiclients/spa", `{"AllowAnyBuyer":false}`) },
+			"client without codes": func(string) { patch("/v1/apiclients/spa", `{"AllowedCredentials":["password"]}`) },
 		}
 		for i, what := range slices.Sorted(maps.Keys(ends)) {
 			end := ends[what]
@@ -233,7 +234,7 @@ func TestExclusionEndsSessions(t *testing.T) {
 				t.Errorf("%s: the refresh token is valid", what)
 			}
 			if strings.HasPrefix(what, "client") {
-				patch("/v1/apiclients/spa", `{"Active":true,"AllowAnyBuyer":true}`)
+				patch("/v1/apiclients/spa", `{"Active":true,"AllowAnyBuyer":true,"AllowedCredentials":["otp","password"]}`)
 				if s.refreshes(of) {
 					t.Errorf("%s: the refresh token is valid again", what)
 				}
