@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxOpenTasks is how many tasks may wait or run, on all servers together.
-	maxOpenTasks = 10
+	// maxOpenTasks is how many tasks of a kind may wait or run, on all servers together.
+	maxOpenTasks = 5
 	// keepTasks is how long a task and its result can be read.
 	keepTasks = 7 * 24 * time.Hour
 	// maxListedTasks is how many tasks of a kind are listed.
@@ -74,8 +74,8 @@ func NewTasks(cfg TasksConfig) (*Tasks, error) {
 }
 
 // Start stores a task with its Kind, Object and the fields that say who starts it, and
-// returns it. request is stored in JSON. The error is storage.ErrTooMany if ten tasks have
-// not ended.
+// returns it. request is stored in JSON. The error is storage.ErrTooMany if five
+// tasks of the kind have not ended.
 func (s *Tasks) Start(ctx context.Context, t storage.Task, request any) (storage.Task, error) {
 	var err error
 	if t.Request, err = json.Marshal(request); err != nil {

@@ -19,7 +19,7 @@ const (
 	maxReplicas       = 1000
 )
 
-var errTooManyTasks = refuse(http.StatusConflict, "Task.TooMany", "Ten tasks have not ended yet. Wait until one of them has.")
+var errTooManyTasks = refuse(http.StatusConflict, "Task.TooMany", "Five tasks of this kind have not ended yet. Wait until one of them has.")
 
 // passwordProfiles are how users sign in. Their realm is that of all resources below /v1.
 // They are created and deleted below /v2.

@@ -42,7 +42,7 @@ func (r *taskRow) record() storage.Task {
 const orphanTask = "(owner = '' OR NOT EXISTS (SELECT 1 FROM servers WHERE servers.id = tasks.owner))"
 
 // AddTask stores a task that waits for a server. The error is storage.ErrTooMany if limit
-// tasks have not ended yet.
+// tasks of its kind have not ended yet.
 func (s *Store) AddTask(ctx context.Context, t storage.Task, limit int) error {
 	row := taskRow{
 		ID: t.ID, Kind: string(t.Kind), Object: t.Object, Request: t.Request,
@@ -51,15 +51,17 @@ func (s *Store) AddTask(ctx context.Context, t storage.Task, limit int) error {
 	}
 	all := columnsOf[taskRow](&s.rows)
 	n, err := s.exec(ctx, "add task", "INSERT INTO tasks ("+all.list()+") SELECT "+all.marks()+
-		" WHERE (SELECT count(*) FROM tasks WHERE ended_at = 0) < ?", append(s.rows.values(&row), limit)...)
+		" WHERE (SELECT count(*) FROM tasks WHERE ended_at = 0 AND kind = ?) < ?", append(s.rows.values(&row), row.Kind, limit)...)
 	return affected(n, err, s.wrap(ctx, "add task", storage.ErrTooMany))
 }
 
-// ClaimTask takes the oldest task that nobody does, or returns storage.ErrNotFound. No two
-// servers do a task at the same time; see RegisterServer.
+// ClaimTask takes the oldest task that nobody does, or returns storage.ErrNotFound. The kinds
+// take turns: the kind whose last task ended first is next. No two servers do a task at the
+// same time; see RegisterServer.
 func (s *Store) ClaimTask(ctx context.Context) (storage.Task, error) {
 	rows, err := returning[taskRow](ctx, s, "claim task", `UPDATE tasks SET owner = ?, state = ?, events = 0, all_events = 0
-		WHERE ended_at = 0 AND `+orphanTask+` AND id = (SELECT id FROM tasks WHERE ended_at = 0 AND `+orphanTask+` ORDER BY created_at, id LIMIT 1)
+		WHERE ended_at = 0 AND `+orphanTask+` AND id = (SELECT id FROM tasks WHERE ended_at = 0 AND `+orphanTask+`
+			ORDER BY (SELECT max(e.ended_at) FROM tasks e WHERE e.kind = tasks.kind), created_at, id LIMIT 1)
 		RETURNING `+columnsOf[taskRow](&s.rows).list(), s.leaseOwner(), string(storage.TaskRunning))
 	if err == nil && len(rows) == 0 {
 		err = s.wrap(ctx, "claim task", storage.ErrNotFound)

@@ -12,6 +12,7 @@ func testTasks(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
 		"a task is stored with its progress and result": testTaskKept,
 		"tasks wait in order, and are not unlimited":    testTaskOrder,
+		"a kind does not wait for all of another":       testTaskKinds,
 		"expired tasks are swept":                       testTaskSwept,
 	}.run(t, fresh)
 }
@@ -63,6 +64,29 @@ func testTaskOrder(t *testing.T, w *fixture) {
 		check(t, w.store.FinishTask(w.ctx, claimed))
 	}
 	check(t, w.store.AddTask(w.ctx, w.task("t3", time.Minute), 1)) // ended tasks do not count
+}
+
+// testTaskKinds tests that each kind has its own limit, and that the kinds take turns.
+func testTaskKinds(t *testing.T, w *fixture) {
+	add := func(id string, kind storage.TaskKind, after time.Duration) error {
+		task := w.task(id, after)
+		task.Kind = kind
+		return w.store.AddTask(w.ctx, task, 2)
+	}
+	for i, id := range []string{"r1", "r2"} {
+		check(t, add(id, storage.TaskPolicyReplay, time.Duration(i)*time.Second))
+	}
+	wantErr(t, add("r3", storage.TaskPolicyReplay, time.Minute), storage.ErrTooMany)
+	check(t, add("v1", storage.TaskAuditVerification, 2*time.Second))
+	check(t, add("v2", storage.TaskAuditVerification, 3*time.Second))
+	var order []string
+	for i := range 4 {
+		claimed := must(w.store.ClaimTask(w.ctx))(t)
+		claimed.State, claimed.EndedAt = storage.TaskDone, w.now.Add(time.Duration(i)*time.Minute)
+		check(t, w.store.FinishTask(w.ctx, claimed))
+		order = append(order, claimed.ID)
+	}
+	equal(t, order, []string{"r1", "v1", "r2", "v2"})
 }
 
 func testTaskSwept(t *testing.T, w *fixture) {
