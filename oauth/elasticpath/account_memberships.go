@@ -199,17 +199,10 @@ func putMembership(c *call) (surface.Answer, error) {
 }
 
 func deleteMembership(c *call) (surface.Answer, error) {
-	wanted, err := surface.IfMatch(c.Header)
-	if err != nil {
-		return surface.Answer{}, err
-	}
 	check := func(d storage.MembershipDetail) error {
-		if wanted != 0 && wanted != d.Membership.Version { // the store deletes any version
-			return storage.ErrStale
-		}
 		return c.cfg.Rules.ChangeMembership(c.caller.Authority(), &d.Membership, nil)
 	}
-	return remove(c, memberships{}, "account membership", check, func(d storage.MembershipDetail, _ int64) error {
-		return c.cfg.Memberships.DeleteMembership(c.Context(), d.Membership.AccountUID, d.Membership.UserUID)
+	return remove(c, memberships{}, "account membership", check, func(d storage.MembershipDetail, version int64) error {
+		return c.cfg.Memberships.DeleteMembership(c.Context(), d.Membership.ID, version)
 	})
 }

@@ -147,7 +147,7 @@ type LoginStore interface {
 type MembershipStore interface {
 	MembershipByID(ctx context.Context, id string) (storage.MembershipDetail, error)
 	PutMembership(ctx context.Context, m storage.Membership) (storage.Membership, error)
-	DeleteMembership(ctx context.Context, accountUID, userUID string) error
+	DeleteMembership(ctx context.Context, id string, version int64) error
 	ListMemberships(ctx context.Context, scope storage.MembershipScope, q storage.Query) (storage.Page[storage.MembershipDetail], error)
 	// ListNonMembers lists the users who are not members of the account.
 	ListNonMembers(ctx context.Context, realmID, accountUID string, q storage.Query) (storage.Page[storage.User], error)

@@ -115,9 +115,9 @@ func rewrite[R any](c *call, kind resource[R], change func(R) (R, error)) (befor
 	return before, stored, err
 }
 
-// remove deletes the resource that the path names, if check returns no error.
-// deleteRecord gets the id and the version that If-Match demands, 0 for any. what is
-// the name of the resource in refusals.
+// remove deletes the resource that the path names, if check returns no error. deleteRecord
+// gets the version that was checked, and deletes no other one. If-Match is handled as by
+// rewrite. what is the name of the resource in refusals.
 func remove[R any](
 	c *call, kind resource[R], what string, check func(R) error, deleteRecord func(r R, version int64) error,
 ) (surface.Answer, error) {
@@ -125,17 +125,24 @@ func remove[R any](
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	r, err := kind.find(c)
+	var id string
+	err = surface.Rewrite(maxRewrites, wanted, func() error {
+		r, err := kind.find(c)
+		if err != nil {
+			return err
+		}
+		var version int64
+		if id, version = kind.key(r); wanted != 0 && version != wanted {
+			return storage.ErrStale
+		}
+		if err := check(r); err != nil {
+			return err
+		}
+		return orNotFound(deleteRecord(r, version), what)
+	})
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	if err := check(r); err != nil {
-		return surface.Answer{}, err
-	}
-	if err := deleteRecord(r, wanted); err != nil {
-		return surface.Answer{}, orNotFound(err, what)
-	}
-	id, _ := kind.key(r)
 	c.record(kind.kind(), "deleted", id)
 	return surface.Answer{Status: http.StatusNoContent}, nil
 }

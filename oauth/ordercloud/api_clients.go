@@ -80,7 +80,7 @@ func (a apiClients) blank(*call) (countedClient, error) {
 	return countedClient{Client: storage.Client{SigningAlg: a.cfg.ClientSigningAlg, Version: storage.MustBeNew}}, nil
 }
 
-func (a apiClients) remove(c *call, r countedClient, version int64) error {
+func (a apiClients) remove(c *call, r countedClient) error {
 	err := a.cfg.Rules.DeleteClient(c.Context(), c.caller.Authority(), r.Client)
 	if errors.Is(err, admin.ErrOwnClient) {
 		return errOwnClient
@@ -88,7 +88,7 @@ func (a apiClients) remove(c *call, r countedClient, version int64) error {
 	if err != nil {
 		return err
 	}
-	return a.cfg.Stores.Clients.DeleteClient(c.Context(), r.ID, version)
+	return a.cfg.Stores.Clients.DeleteClient(c.Context(), r.ID, r.Version)
 }
 
 func (a apiClients) notice(c *call, before, after countedClient) (string, error) {

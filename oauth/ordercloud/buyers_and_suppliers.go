@@ -87,6 +87,6 @@ func (a accounts[W]) save(c *call, _ W, r storage.Account) (storage.Account, err
 	return a.cfg.Stores.Accounts.PutAccount(c.Context(), r)
 }
 
-func (a accounts[W]) remove(c *call, r storage.Account, version int64) error {
-	return a.cfg.Stores.Accounts.DeleteAccount(c.Context(), r.UID, version)
+func (a accounts[W]) remove(c *call, r storage.Account) error {
+	return a.cfg.Stores.Accounts.DeleteAccount(c.Context(), r.UID, r.Version)
 }

@@ -16,8 +16,8 @@ import (
 type resource[W, R any] interface {
 	editable[W, R]
 	list(c *call, q storage.Query) (storage.Page[R], error)
-	blank(c *call) (R, error)                 // a record that is not stored yet; its version is storage.MustBeNew
-	remove(c *call, r R, version int64) error // storage.ErrStale unless the version is 0 or the stored one
+	blank(c *call) (R, error)  // a record that is not stored yet; its version is storage.MustBeNew
+	remove(c *call, r R) error // deletes the record; storage.ErrStale unless it has the version of r
 }
 
 // collection serves the records of a resource in the way of OrderCloud: list,
@@ -159,23 +159,32 @@ func (k collection[W, R]) serveDelete(c *call) (surface.Answer, error) {
 		return surface.Answer{}, err
 	}
 	id := c.PathValue(k.param)
-	err = k.within(c, func(c *call) error {
-		r, err := k.find(c, id)
-		if err != nil {
-			return err
-		}
-		switch err := k.remove(c, r, wanted); {
-		case errors.Is(err, storage.ErrNotFound):
-			return notFound(k.object, id)
-		case errors.Is(err, storage.ErrConflict):
-			return inUse(k.object, id)
-		default:
-			return err
-		}
+	err = surface.Rewrite(maxRewrites, wanted, func() error {
+		return k.within(c, func(c *call) error { return k.removeFound(c, id, wanted) })
 	})
 	if err != nil {
 		return surface.Answer{}, err
 	}
 	k.record(c, "deleted", id, surface.Answer{})
 	return surface.Answer{Status: http.StatusNoContent}, nil
+}
+
+// removeFound deletes the version of a record that the caller was found to have authority
+// over, and no later one. wanted is the version of If-Match; 0: any.
+func (k collection[W, R]) removeFound(c *call, id string, wanted int64) error {
+	r, err := k.find(c, id)
+	if err != nil {
+		return err
+	}
+	if wanted != 0 && k.version(r) != wanted {
+		return storage.ErrStale
+	}
+	switch err := k.remove(c, r); {
+	case errors.Is(err, storage.ErrNotFound):
+		return notFound(k.object, id)
+	case errors.Is(err, storage.ErrConflict):
+		return inUse(k.object, id)
+	default:
+		return err
+	}
 }

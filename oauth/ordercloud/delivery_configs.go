@@ -57,11 +57,11 @@ func (a deliveryConfigs) save(c *call, _ wire.DeliveryConfig, r storage.Delivery
 	return a.cfg.Stores.DeliveryConfigs.PutDeliveryConfig(c.Context(), r)
 }
 
-func (a deliveryConfigs) remove(c *call, r storage.DeliveryConfig, version int64) error {
+func (a deliveryConfigs) remove(c *call, r storage.DeliveryConfig) error {
 	if err := a.cfg.Rules.ChangeDeliveryConfig(c.Context(), c.caller.Authority(), r.ID); err != nil {
 		return err
 	}
-	return a.cfg.Stores.DeliveryConfigs.DeleteDeliveryConfig(c.Context(), r.ID, version)
+	return a.cfg.Stores.DeliveryConfigs.DeleteDeliveryConfig(c.Context(), r.ID, r.Version)
 }
 
 func (a deliveryConfigs) changedSecrets(before, after storage.DeliveryConfig) []string {

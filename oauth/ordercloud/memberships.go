@@ -111,12 +111,9 @@ func (m memberships) save(c *call, _ wire.Membership, d storage.MembershipDetail
 	return d, err
 }
 
-func (m memberships) remove(c *call, d storage.MembershipDetail, version int64) error {
-	if version != 0 && version != d.Membership.Version { // the store deletes any version
-		return storage.ErrStale
-	}
+func (m memberships) remove(c *call, d storage.MembershipDetail) error {
 	if err := m.of.cfg.Rules.ChangeMembership(c.caller.Authority(), &d.Membership, nil); err != nil {
 		return err
 	}
-	return m.of.cfg.Stores.Memberships.DeleteMembership(c.Context(), d.Membership.AccountUID, d.Membership.UserUID)
+	return m.of.cfg.Stores.Memberships.DeleteMembership(c.Context(), d.Membership.ID, d.Membership.Version)
 }

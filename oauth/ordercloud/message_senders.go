@@ -77,11 +77,11 @@ func (a messageSenders) save(c *call, _ wire.MessageSender, r storage.Sender) (s
 	return a.cfg.Stores.Senders.PutSender(c.Context(), r)
 }
 
-func (a messageSenders) remove(c *call, r storage.Sender, version int64) error {
+func (a messageSenders) remove(c *call, r storage.Sender) error {
 	if err := a.cfg.Rules.ChangeSender(c.caller.Authority(), &r, nil); err != nil {
 		return err
 	}
-	return a.cfg.Stores.Senders.DeleteSender(c.Context(), r.ID, version)
+	return a.cfg.Stores.Senders.DeleteSender(c.Context(), r.ID, r.Version)
 }
 
 func (a messageSenders) changedSecrets(before, after storage.Sender) []string {

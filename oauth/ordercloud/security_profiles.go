@@ -1,8 +1,6 @@
 package ordercloud
 
 import (
-	"cmp"
-
 	"latchkey/oauth/ordercloud/wire"
 	"latchkey/storage"
 )
@@ -57,10 +55,9 @@ func (a securityProfiles) save(c *call, _ wire.SecurityProfile, r storage.Securi
 	return a.cfg.Stores.Profiles.PutSecurityProfile(c.Context(), r)
 }
 
-// remove deletes the version whose roles were checked, and no later one.
-func (a securityProfiles) remove(c *call, r storage.SecurityProfile, version int64) error {
+func (a securityProfiles) remove(c *call, r storage.SecurityProfile) error {
 	if err := a.cfg.Rules.ChangeSecurityProfile(c.Context(), c.caller.Authority(), &r, nil); err != nil {
 		return err
 	}
-	return a.cfg.Stores.Profiles.DeleteSecurityProfile(c.Context(), r.ID, cmp.Or(version, r.Version))
+	return a.cfg.Stores.Profiles.DeleteSecurityProfile(c.Context(), r.ID, r.Version)
 }

@@ -108,7 +108,7 @@ type MembershipStore interface {
 	ListMemberships(ctx context.Context, scope storage.MembershipScope, q storage.Query) (storage.Page[storage.MembershipDetail], error)
 	MembershipByID(ctx context.Context, id string) (storage.MembershipDetail, error)
 	PutMembership(ctx context.Context, m storage.Membership) (storage.Membership, error)
-	DeleteMembership(ctx context.Context, accountUID, userUID string) error
+	DeleteMembership(ctx context.Context, id string, version int64) error
 }
 
 // ConsentStore keeps what users allowed third-party clients.

@@ -252,15 +252,9 @@ func (u users) blank(c *call) (person, error) {
 	}}}, err
 }
 
-func (u users) remove(c *call, p person, version int64) error {
+func (u users) remove(c *call, p person) error {
 	if err := u.mayManage(c, p); err != nil {
 		return err
 	}
-	if version == 0 {
-		return u.cfg.Stores.Users.DeleteUser(c.Context(), p.User.UID, 0)
-	}
-	if version != p.version {
-		return storage.ErrStale
-	}
-	return u.cfg.Stores.Users.DeleteUser(c.Context(), p.User.UID, p.User.Version)
+	return u.cfg.Stores.Users.DeleteUserLogin(c.Context(), p.UserLogin)
 }

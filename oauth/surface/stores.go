@@ -25,6 +25,8 @@ type UserStore interface {
 	// transaction.
 	ChangeUser(ctx context.Context, u storage.User, l *storage.Login, p *storage.PasswordChange) (storage.UserLogin, error)
 	DeleteUser(ctx context.Context, uid string, version int64) error
+	// DeleteUserLogin deletes the user if its login has the given version as well.
+	DeleteUserLogin(ctx context.Context, u storage.UserLogin) error
 }
 
 // SenderStore stores message senders and integrations.

@@ -125,6 +125,24 @@ func (s *Store) DeleteUser(ctx context.Context, uid string, version int64) error
 	})
 }
 
+// DeleteUserLogin is DeleteUser for a user whose login, the first by profile, still has the
+// version of u.Login as well. A zero u.Login is that of a user without one.
+func (s *Store) DeleteUserLogin(ctx context.Context, u storage.UserLogin) error {
+	return deleteRecord[userRow](ctx, s, "delete user", "uid = ?", u.User.UID, u.User.Version, func(ctx context.Context) error {
+		if _, err := pluck[loginRow](s.locking(ctx), "id", "user_uid = ?", u.User.UID); err != nil {
+			return s.wrap(ctx, "delete user", err)
+		}
+		stored, err := s.loginOf(ctx, u.User.UID, "")
+		if err == nil && (stored.ID != u.Login.ID || stored.Version != u.Login.Version) {
+			err = s.wrap(ctx, "delete user", storage.ErrStale)
+		}
+		if err != nil {
+			return err
+		}
+		return s.clearUsers(ctx, "uid = ?", u.User.UID)
+	})
+}
+
 // clearUsers deletes what refers to the users that the condition selects.
 func (s *Store) clearUsers(ctx context.Context, where string, arg any) error {
 	const what = "delete users"
@@ -141,6 +159,11 @@ func (s *Store) clearUsers(ctx context.Context, where string, arg any) error {
 		}
 	}
 	return deleteAll[profileAssignmentRow](ctx, s, what, "party IN (SELECT 'user:' || uid FROM users WHERE "+where+")", arg)
+}
+
+// DeleteMembership ends a membership.
+func (s *Store) DeleteMembership(ctx context.Context, id string, version int64) error {
+	return deleteRecord[membershipRow](ctx, s, "delete membership", "id = ?", id, version, func(context.Context) error { return nil })
 }
 
 // DeleteAccount deletes an account with its own users, as DeleteUser does, its

@@ -80,12 +80,6 @@ func (s *Store) join(ctx context.Context, accountUID string, u *userRow) error {
 	return addMissing(ctx, s, "put membership", &row)
 }
 
-// DeleteMembership ends a membership or returns storage.ErrNotFound.
-func (s *Store) DeleteMembership(ctx context.Context, accountUID, userUID string) error {
-	done := s.writing(ctx).Where("account_uid = ? AND user_uid = ?", accountUID, userUID).Delete(&membershipRow{})
-	return s.wrap(ctx, "delete membership", affected(done.RowsAffected, done.Error, storage.ErrNotFound))
-}
-
 type memberRow struct {
 	Membership membershipRow `gorm:"embedded;embeddedPrefix:m_"`
 	Account    accountRow    `gorm:"embedded;embeddedPrefix:a_"`

@@ -60,7 +60,7 @@ func testAuthorizationMember(t *testing.T, w *fixture) {
 	w.beginSession(w.session("s1"), "a1")
 	state := must(w.store.Authorization(w.ctx, "a1"))(t)
 	equal(t, []any{state.Principal.User.UID, state.Member.Account.ID}, []any{w.user.UID, "acme"})
-	check(t, w.store.DeleteMembership(w.ctx, "acc_1", w.user.UID))
+	w.leave("acc_1")
 	equal(t, must(w.store.Authorization(w.ctx, "a1"))(t).Member, nil)
 	must(w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "acc_1", UserUID: w.user.UID, Roles: []string{"Buyer"}}))(t)
 	state = must(w.store.Authorization(w.ctx, "a1"))(t)

@@ -23,6 +23,7 @@ func testDeletes(t *testing.T, fresh func(*testing.T) Database) {
 		"deletions of another replica are seen":                           testDeletedElsewhere,
 		"a deletion can be rolled back":                                   testDeleteRollsBack,
 		"absent records and other versions":                               testDeleteRefused,
+		"a user is deleted as it was read, with its login":                testDeleteUserAsRead,
 		"a concurrent sign-in leaves no live family":                      raceDelete,
 		"a concurrent sign-in of a profile's login leaves no live family": raceDeleteProfile,
 	}.run(t, fresh)
@@ -291,14 +292,16 @@ func testDeleteRefused(t *testing.T, w *fixture) {
 	must(w.store.PutSender(w.ctx, storage.Sender{ID: "s", RealmID: "default"}))(t)
 	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "default"}))(t)
 	must(w.store.PutSecurityProfile(w.ctx, storage.SecurityProfile{ID: "sp", RealmID: "default"}))(t)
+	membership := must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t)
 	for name, remove := range map[string]func(id string, version int64) error{
-		"web":     func(id string, v int64) error { return w.store.DeleteClient(w.ctx, id, v) },
-		"s":       func(id string, v int64) error { return w.store.DeleteSender(w.ctx, id, v) },
-		"p":       func(id string, v int64) error { return w.store.DeletePasswordProfile(w.ctx, id, v) },
-		"sp":      func(id string, v int64) error { return w.store.DeleteSecurityProfile(w.ctx, id, v) },
-		"lgn_bob": func(id string, v int64) error { return w.store.DeleteLogin(w.ctx, id, v) },
-		"usr_bob": func(id string, v int64) error { return w.store.DeleteUser(w.ctx, id, v) },
-		"acc_1":   func(id string, v int64) error { return w.store.DeleteAccount(w.ctx, id, v) },
+		"web":         func(id string, v int64) error { return w.store.DeleteClient(w.ctx, id, v) },
+		"s":           func(id string, v int64) error { return w.store.DeleteSender(w.ctx, id, v) },
+		"p":           func(id string, v int64) error { return w.store.DeletePasswordProfile(w.ctx, id, v) },
+		"sp":          func(id string, v int64) error { return w.store.DeleteSecurityProfile(w.ctx, id, v) },
+		"lgn_bob":     func(id string, v int64) error { return w.store.DeleteLogin(w.ctx, id, v) },
+		"usr_bob":     func(id string, v int64) error { return w.store.DeleteUser(w.ctx, id, v) },
+		"acc_1":       func(id string, v int64) error { return w.store.DeleteAccount(w.ctx, id, v) },
+		membership.ID: func(id string, v int64) error { return w.store.DeleteMembership(w.ctx, id, v) },
 	} {
 		wantErr(t, remove(name+"-absent", 0), storage.ErrNotFound)
 		wantErr(t, remove(name+"' OR ''='", 0), storage.ErrNotFound)
@@ -306,6 +309,34 @@ func testDeleteRefused(t *testing.T, w *fixture) {
 	}
 	must(w.store.AccountByUID(w.ctx, "acc_1"))(t)
 	equal(t, w.principal().Known, true)
+}
+
+// testDeleteUserAsRead tests that a user is not deleted whose login was changed, added or
+// deleted since it was read.
+func testDeleteUserAsRead(t *testing.T, w *fixture) {
+	read := func() storage.UserLogin {
+		u := storage.UserLogin{User: must(w.store.UserByUID(w.ctx, w.user.UID))(t)}
+		if logins := must(w.store.LoginsOfUser(w.ctx, w.user.UID))(t); len(logins) > 0 {
+			u.Login = logins[0]
+		}
+		return u
+	}
+	for _, change := range []func(){
+		func() { w.login = must(w.store.PutLogin(w.ctx, w.login))(t) },
+		func() { check(t, w.store.DeleteLogin(w.ctx, w.login.ID, 0)) },
+		func() {
+			w.login.Version = storage.MustBeNew
+			must(w.store.PutLogin(w.ctx, w.login))(t)
+		},
+		func() { w.user = must(w.store.PutUser(w.ctx, w.user))(t) },
+	} {
+		before := read()
+		change()
+		wantErr(t, w.store.DeleteUserLogin(w.ctx, before), storage.ErrStale)
+	}
+	check(t, w.store.DeleteUserLogin(w.ctx, read()))
+	fails(w.store.UserByUID(w.ctx, w.user.UID))(t, storage.ErrNotFound)
+	fails(w.store.LoginByID(w.ctx, w.login.ID))(t, storage.ErrNotFound)
 }
 
 // raceDelete deletes users while they sign in. Afterwards no family of theirs is live, whether

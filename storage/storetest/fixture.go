@@ -86,6 +86,13 @@ func accountWithoutUnread(a storage.Account) storage.Account {
 }
 
 // code issues a one-time password for bob, with a message. id is the ID of the request.
+// leave ends bob's membership in an account.
+func (w *fixture) leave(accountUID string) {
+	w.t.Helper()
+	m := must(w.store.Membership(w.ctx, accountUID, w.user.UID))(w.t)
+	check(w.t, w.store.DeleteMembership(w.ctx, m.ID, m.Version))
+}
+
 func (w *fixture) code(id string) storage.Code {
 	w.t.Helper()
 	w.request(id)

@@ -38,7 +38,7 @@ func scoped(m storage.Member) *storage.Member {
 // leaveOwnAccount deletes bob's membership in its own account.
 func (w *fixture) leaveOwnAccount() {
 	w.t.Helper()
-	check(w.t, w.store.DeleteMembership(w.ctx, w.account.UID, w.user.UID))
+	w.leave(w.account.UID)
 }
 
 func testMembersPages(t *testing.T, w *fixture) {
@@ -72,7 +72,7 @@ func testMember(t *testing.T, w *fixture) {
 	}))(t)
 	m := must(w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "acc_0", UserUID: w.user.UID}))(t)
 	equal(t, must(w.store.Member(w.ctx, w.user.UID, "second"))(t), want)
-	check(t, w.store.DeleteMembership(w.ctx, "acc_2", w.user.UID))
+	w.leave("acc_2")
 	equal(t, must(w.store.Member(w.ctx, w.user.UID, "second"))(t), storage.Member{Membership: m, Account: supplier})
 }
 
@@ -97,7 +97,7 @@ func testMembershipByID(t *testing.T, w *fixture) {
 	equal(t, must(w.store.MembershipByID(w.ctx, "m-acc_2"))(t), storage.MembershipDetail{
 		Membership: member.Membership, Account: member.Account, User: w.user,
 	})
-	check(t, w.store.DeleteMembership(w.ctx, "acc_2", w.user.UID))
+	w.leave("acc_2")
 	fails(w.store.MembershipByID(w.ctx, "m-acc_2"))(t, storage.ErrNotFound)
 	fails(w.store.MembershipByID(w.ctx, ""))(t, storage.ErrNotFound)
 }
@@ -117,7 +117,7 @@ func (w *fixture) scopes(read func() *storage.Member) {
 			w.t.Fatalf("account active %v: got the member %+v", active, got)
 		}
 	}
-	check(w.t, w.store.DeleteMembership(w.ctx, "acc_2", w.user.UID))
+	w.leave("acc_2")
 	equal(w.t, read(), nil)
 }
 

@@ -163,8 +163,7 @@ func testMembership(t *testing.T, w *fixture) {
 	equal(t, got, want)
 	equal(t, must(w.store.Membership(w.ctx, "acc_2", w.user.UID))(t), want)
 
-	check(t, w.store.DeleteMembership(w.ctx, "acc_2", w.user.UID))
-	wantErr(t, w.store.DeleteMembership(w.ctx, "acc_2", w.user.UID), storage.ErrNotFound)
+	w.leave("acc_2")
 	fails(w.store.Membership(w.ctx, "acc_2", w.user.UID))(t, storage.ErrNotFound)
 	fails(w.store.PutMembership(w.ctx, want))(t, storage.ErrStale)
 	again := must(w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "acc_2", UserUID: w.user.UID}))(t)
@@ -201,7 +200,7 @@ func testHomeMembership(t *testing.T, w *fixture) {
 	if len(got.ID) != 36 || got.Version != 1 || !got.CreatedAt.Equal(w.user.CreatedAt) || got.Roles != nil {
 		t.Fatalf("got membership %+v of %+v", got, w.user)
 	}
-	check(t, w.store.DeleteMembership(w.ctx, "acc_1", w.user.UID))
+	w.leave("acc_1")
 	for _, version := range []int64{0, 2} { // both ways to update
 		w.user.Version = version
 		must(w.store.PutUser(w.ctx, w.user))(t)

@@ -84,7 +84,7 @@ type People interface {
 type Memberships interface {
 	Membership(ctx context.Context, accountUID, userUID string) (storage.Membership, error)
 	PutMembership(ctx context.Context, m storage.Membership) (storage.Membership, error)
-	DeleteMembership(ctx context.Context, accountUID, userUID string) error
+	DeleteMembership(ctx context.Context, id string, version int64) error
 }
 
 // Logins stores logins and their passwords.

@@ -67,6 +67,7 @@ type ConfigurationDeletes interface {
 type PeopleDeletes interface {
 	DeleteAccount(ctx context.Context, uid string, version int64) error
 	DeleteUser(ctx context.Context, uid string, version int64) error
+	DeleteUserLogin(ctx context.Context, u storage.UserLogin) error
 	DeleteLogin(ctx context.Context, id string, version int64) error
 }
 

@@ -87,7 +87,7 @@ type RecordStore interface {
 	DeleteSecurityProfile(ctx context.Context, id string, version int64) error
 	DeleteAccount(ctx context.Context, uid string, version int64) error
 	DeleteUser(ctx context.Context, uid string, version int64) error
-	DeleteMembership(ctx context.Context, accountUID, userUID string) error
+	DeleteMembership(ctx context.Context, id string, version int64) error
 	DeleteClient(ctx context.Context, id string, version int64) error
 	DeleteSender(ctx context.Context, id string, version int64) error
 }

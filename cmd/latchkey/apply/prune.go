@@ -197,7 +197,7 @@ func (p *plan) pruneMemberships(ctx context.Context, doc Document) error {
 			continue
 		}
 		p.remove("account_membership", m.AccountID+"/"+m.MemberID, func(ctx context.Context) error {
-			return p.Prune.DeleteMembership(ctx, d.Account.UID, d.User.UID)
+			return p.Prune.DeleteMembership(ctx, d.Membership.ID, 0)
 		})
 	}
 	return nil

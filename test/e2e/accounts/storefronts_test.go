@@ -57,7 +57,9 @@ func loginPath(p kit.Shopper) string {
 
 func leave(m *kit.ElasticPath, p kit.Shopper, a storage.Account) {
 	m.T.Helper()
-	m.Must(m.App.Store.DeleteMembership(m.T.Context(), a.UID, p.UID))
+	membership, err := m.App.Store.Membership(m.T.Context(), a.UID, p.UID)
+	m.Must(err)
+	m.Must(m.App.Store.DeleteMembership(m.T.Context(), membership.ID, 0))
 }
 
 // addKnownCode gives a shopper a live code.

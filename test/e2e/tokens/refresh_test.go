@@ -339,13 +339,13 @@ func lostRoles(t *testing.T, a *kit.OneServer) {
 	account, err := a.App.Store.Account(ctx, storage.DefaultRealmID, storage.Buyer, "e7-guild")
 	a.Must(err)
 	uid := a.Login("e7-member").UserUID
-	_, err = a.App.Store.PutMembership(ctx, storage.Membership{AccountUID: account.UID, UserUID: uid, Roles: []string{"Approver", "Shopper"}})
+	member, err := a.App.Store.PutMembership(ctx, storage.Membership{AccountUID: account.UID, UserUID: uid, Roles: []string{"Approver", "Shopper"}})
 	a.Must(err)
 	token := kit.MustIssue(t, "sign-in", a.Server.SignIn("e7-member", kit.Password))
 	if got := kit.ClaimsOf(t, token.Field("access_token")).Scope; got != "Approver Shopper" {
 		t.Fatalf("got scope %q, want \"Approver Shopper\"", got)
 	}
-	a.Must(a.App.Store.DeleteMembership(ctx, account.UID, uid))
+	a.Must(a.App.Store.DeleteMembership(ctx, member.ID, member.Version))
 	got := a.Server.Refresh(token.Field("refresh_token"))
 	if got.Status == http.StatusOK && kit.ClaimsOf(t, got.Field("access_token")).Scope != "" {
 		t.Errorf("after the membership was removed: got the scope %q, want none", kit.ClaimsOf(t, got.Field("access_token")).Scope)
