@@ -120,12 +120,16 @@ func authorizationForm(w http.ResponseWriter, r *http.Request) (url.Values, erro
 }
 
 // readParameters returns the parameters that a browser sends in the query of a GET or in
-// the body of a POST, without those that are empty. Errors are *AuthorizationError.
+// the body of a POST, without those that are empty. Errors are *AuthorizationError and
+// grants.ErrFormTooLarge.
 func readParameters(w http.ResponseWriter, r *http.Request) (form url.Values, err error) {
 	if r.Method == http.MethodPost {
 		form, err = grants.ReadParameters(w, r)
 	} else {
 		form, err = surface.ParseQuery(r)
+	}
+	if errors.Is(err, grants.ErrFormTooLarge) {
+		return nil, err
 	}
 	if err != nil {
 		return nil, pageError("invalid_request", "The request is malformed.")
@@ -139,7 +143,8 @@ func readParameters(w http.ResponseWriter, r *http.Request) (form url.Values, er
 }
 
 // ReadPageForm reads the parameters that a browser sends to a page, each once, and
-// replaces r.Form and r.PostForm by them. Errors are *AuthorizationError.
+// replaces r.Form and r.PostForm by them. Errors are *AuthorizationError and
+// grants.ErrFormTooLarge.
 func ReadPageForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	form, err := readParameters(w, r)
 	if err != nil {

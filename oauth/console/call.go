@@ -31,8 +31,12 @@ type call struct {
 	keeper  string // who may post the form of the page, if that is not the caller
 }
 
-// errForm says that a form was not shown to this browser, or was posted by another site.
-var errForm = errors.New("console: the form is not accepted")
+var (
+	// errForm says that a form was not shown to this browser, or was posted by another site.
+	errForm = errors.New("console: the form is not accepted")
+	// errFormTooLarge says that a form has more than maxForm bytes.
+	errFormTooLarge = errors.New("console: the form is too large")
+)
 
 // errForbidden says that the caller may not use the operation of a screen.
 var errForbidden = errors.New("console: not permitted")
@@ -89,7 +93,11 @@ func (x *call) readForm() error {
 		return nil
 	}
 	x.Body = http.MaxBytesReader(x.w, x.Body, maxForm)
-	if err := x.ParseForm(); err != nil {
+	err := x.ParseForm()
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return errFormTooLarge
+	}
+	if err != nil {
 		return errForm
 	}
 	return nil
@@ -203,6 +211,8 @@ func (x *call) fail(err error) {
 	switch {
 	case errors.Is(err, errForm):
 		status, title, shown = http.StatusForbidden, "frame.formTitle", message{Text: "frame.form"}
+	case errors.Is(err, errFormTooLarge):
+		status, title, shown = http.StatusRequestEntityTooLarge, "frame.tooLargeTitle", message{Text: "frame.tooLarge"}
 	case errors.Is(err, errForbidden):
 		status, title, shown = http.StatusForbidden, "frame.forbiddenTitle", message{Text: "frame.forbidden"}
 	case errors.Is(err, errNotFound):

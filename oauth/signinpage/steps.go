@@ -27,6 +27,10 @@ const (
 func (p *Pages) withVisit(serve func(http.ResponseWriter, *http.Request, *visit) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		form, err := oauth.ReadPageForm(w, r)
+		if errors.Is(err, grants.ErrFormTooLarge) {
+			p.showError(w, r, http.StatusRequestEntityTooLarge, alertTooLarge, "")
+			return
+		}
 		if err != nil {
 			p.refuse(w, r, err)
 			return

@@ -19,6 +19,7 @@ const (
 	alertWait        = "alertWait"
 	alertStart       = "alertStart"
 	alertRequest     = "alertRequest"
+	alertTooLarge    = "alertTooLarge"
 	alertBusy        = "alertBusy"
 	alertInternal    = "alertInternal"
 	alertTooMany     = "alertTooMany"

@@ -221,3 +221,23 @@ func TestUncleanIDs(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeForm tests that a form that is too large is refused with a page that says so, and
+// that the page with the form can still be posted.
+func TestLargeForm(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		b := s.signIn("clara")
+		form := b.open("/console/new-client/otp")
+		for language, want := range map[string]string{
+			"en": "The form is too large Nothing was saved.", "de": "Das Formular ist zu groß Nichts wurde gespeichert.",
+		} {
+			b.header.Set("Accept-Language", language)
+			if got := b.submit(form, "f.AppName", strings.Repeat("x", 1<<20)); got.status != http.StatusRequestEntityTooLarge || !strings.Contains(got.text(), want) {
+				t.Errorf("%s: got %d %s, want 413 with %q", language, got.status, got.text(), want)
+			}
+		}
+		if got := b.submit(form, "f.AppName", "Shorter"); got.status != http.StatusOK {
+			t.Errorf("the same form, shorter: got %d %s, want 200", got.status, got.text())
+		}
+	})
+}

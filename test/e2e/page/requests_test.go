@@ -174,3 +174,19 @@ func TestDiscovery(t *testing.T) {
 		}
 	})
 }
+
+// TestLargeForm tests that a form that is too large is refused with a page that says so, and
+// that the page with the form can still be posted.
+func TestLargeForm(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		b := s.newBrowser()
+		form := b.get(s.spa().path())
+		for language, want := range map[string]string{"en": "What you entered is too long.", "de": "Ihre Eingabe ist zu lang."} {
+			b.header.Set("Accept-Language", language)
+			if got := b.submit(form, "username", strings.Repeat("x", 1<<17)); got.status != http.StatusRequestEntityTooLarge || !strings.HasPrefix(got.alert(), want) {
+				t.Errorf("%s: got %d %s, want 413 with %q", language, got.status, got.body, want)
+			}
+		}
+		b.submit(form, "username", "jane").asksFor(t, "one-time-code")
+	})
+}
