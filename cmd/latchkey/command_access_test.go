@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -21,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // access is what a command may do with the database.
@@ -147,20 +147,16 @@ func TestCommandsLeaveDatabasesAlone(t *testing.T) {
 	}
 	kinds := map[string]*schemaTest{
 		"sqlite": {
-			missing: func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db") },
-			migrated: func(t *testing.T) string {
-				url := "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db")
-				migrateAt(t, url)
-				return url
-			},
+			missing:  func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db") },
+			migrated: func(t *testing.T) string { return gormtest.SQLite(t) },
 			alter: func(t *testing.T, url, statement string) {
 				alterBy(t, "sqlite", strings.TrimPrefix(url, "sqlite:"), statement)
 			},
 			snapshot: filesOf,
 		},
 		"postgres": {
-			missing:  func(t *testing.T) string { return postgres(t).Empty(t) },
-			migrated: func(t *testing.T) string { return postgres(t).Database(t) },
+			missing:  func(t *testing.T) string { return gormtest.Postgres(t).Empty(t) },
+			migrated: func(t *testing.T) string { return gormtest.Postgres(t).Database(t) },
 			alter:    func(t *testing.T, url, statement string) { alterBy(t, "pgx", url, statement) },
 			snapshot: rowsOf,
 		},
@@ -175,17 +171,6 @@ func TestCommandsLeaveDatabasesAlone(t *testing.T) {
 			t.Run("newer schema", s.withNewerSchema)
 			t.Run("current schema", s.withCurrentSchema)
 		})
-	}
-}
-
-func migrateAt(t *testing.T, url string) {
-	t.Helper()
-	store, err := gormstore.Open(t.Context(), gormstore.Config{URL: url})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(store.Migrate(t.Context()), store.Close()); err != nil {
-		t.Fatal(err)
 	}
 }
 

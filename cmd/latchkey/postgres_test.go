@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -19,17 +17,8 @@ import (
 	"latchkey/oauth/server"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
-	"latchkey/storage/storetest/pgtest"
+	"latchkey/storage/gormstore/gormtest"
 )
-
-// postgres starts the PostgreSQL server of this test process.
-var postgres = pgtest.Shared(pgtest.Config{Relaxed: true, Migrate: func(url string) error {
-	store, err := gormstore.Open(context.Background(), gormstore.Config{URL: url})
-	if err != nil {
-		return err
-	}
-	return errors.Join(store.Migrate(context.Background()), store.Close())
-}})
 
 // testMasterKey is the master key of the tests, 32 bytes.
 const testMasterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -43,7 +32,7 @@ func postgresArgs(url string, args ...string) []string {
 // of them creates the schema, and all succeed.
 func TestEmptyPostgres(t *testing.T) {
 	t.Parallel()
-	url := postgres(t).Empty(t)
+	url := gormtest.Postgres(t).Empty(t)
 	var wg sync.WaitGroup
 	for _, args := range [][]string{{"migrate", "up"}, {"migrate", "up"}, {"client", "create", "--name", "a"}, {"client", "create", "--name", "b"}} {
 		wg.Go(func() {
@@ -58,7 +47,7 @@ func TestEmptyPostgres(t *testing.T) {
 // TestOneClientOfAnID creates clients of one ID at the same time.
 func TestOneClientOfAnID(t *testing.T) {
 	t.Parallel()
-	url := postgres(t).Database(t)
+	url := gormtest.Postgres(t).Database(t)
 	// Peppers and keys are created first, so that only the creations of the clients run at the
 	// same time.
 	if code, _, errs := call(t, postgresArgs(url, "client", "create", "--name", "first")...); code != 0 {
@@ -97,7 +86,7 @@ func TestOneClientOfAnID(t *testing.T) {
 // exists and the insert.
 func TestClientCreatedMeanwhile(t *testing.T) {
 	t.Parallel()
-	ctx, url := t.Context(), postgres(t).Database(t)
+	ctx, url := t.Context(), gormtest.Postgres(t).Database(t)
 	open := func(seen func(string)) *gormstore.Store {
 		store, err := gormstore.Open(ctx, gormstore.Config{URL: url, OnStatement: seen})
 		if err != nil {
@@ -136,7 +125,7 @@ func TestClientCreatedMeanwhile(t *testing.T) {
 
 func TestConfigCheckRefusesConsoleSender(t *testing.T) {
 	t.Parallel()
-	url := postgres(t).Database(t)
+	url := gormtest.Postgres(t).Database(t)
 	check := postgresArgs(url, "config", "check")
 	if code, out, errs := call(t, check...); code != 0 || !strings.HasPrefix(out, "configuration is valid; senders: checked; password profiles: checked\n") {
 		t.Fatalf("without senders: got %d %q %q", code, out, errs)

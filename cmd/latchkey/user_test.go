@@ -2,13 +2,13 @@ package main
 
 import (
 	"crypto/rand"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // call runs the program in this process, with an empty environment.
@@ -22,15 +22,12 @@ func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 func TestUserUnlock(t *testing.T) {
 	t.Parallel()
-	ctx, url := t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "l.db")
+	ctx, url := t.Context(), gormtest.SQLite(t)
 	store, err := gormstore.Open(ctx, gormstore.Config{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = store.Close() }()
-	if err := store.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
 	user := storage.User{UID: "usr_1", RealmID: storage.DefaultRealmID, Kind: storage.Admin, ID: "bob", Active: true}
 	if _, err := store.PutUser(ctx, user); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +27,7 @@ import (
 	"latchkey/otp"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 const issuer = "https://id.example"
@@ -48,10 +48,9 @@ type testServer struct {
 func newServer(t *testing.T) *testServer {
 	t.Helper()
 	ctx := t.Context()
-	store, err := gormstore.Open(ctx, gormstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db")})
+	store, err := gormstore.Open(ctx, gormstore.Config{URL: gormtest.SQLite(t)})
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
-	must(t, store.Migrate(ctx))
 	sealer, err := keys.NewSealer(bytes.Repeat([]byte{1}, 32))
 	must(t, err)
 	peppers, err := keys.LoadPeppers(ctx, store, sealer, rand.Reader, time.Now())

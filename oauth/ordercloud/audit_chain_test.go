@@ -54,7 +54,7 @@ func TestAuditChain(t *testing.T) {
 	if done := srv.awaitTask("auditor", path+"/"+expect.get(t, "ID").(string)); done.get(t, "Result.Intact") != true {
 		t.Errorf("verified: got %s", done.body)
 	}
-	forger, err := sql.Open("sqlite", "file:"+srv.file+"?_pragma=busy_timeout(5000)")
+	forger, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(srv.databaseURL, "sqlite:")+"?_pragma=busy_timeout(5000)")
 	srv.must(err)
 	defer func() { _ = forger.Close() }()
 	_, err = forger.ExecContext(srv.ctx, "UPDATE audit_events SET action = 'forged' WHERE action = '1'")

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -27,21 +26,22 @@ import (
 	"latchkey/otp"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // testServer is an API with its own database. It identifies callers by their tokens.
 type testServer struct {
-	t       *testing.T
-	ctx     context.Context
-	store   *gormstore.Store
-	file    string // file of the database
-	mux     *http.ServeMux
-	codes   *otp.Codes
-	hasher  *signin.Hasher
-	sealer  *keys.Sealer
-	config  Config
-	bearers map[string]func(context.Context) (*token.Caller, error)
-	tests   testedSenders
+	t           *testing.T
+	ctx         context.Context
+	store       *gormstore.Store
+	databaseURL string
+	mux         *http.ServeMux
+	codes       *otp.Codes
+	hasher      *signin.Hasher
+	sealer      *keys.Sealer
+	config      Config
+	bearers     map[string]func(context.Context) (*token.Caller, error)
+	tests       testedSenders
 
 	verifications []storage.Task // of the whole audit chain, as the status finds them
 
@@ -58,11 +58,10 @@ func newServer(t *testing.T, change ...func(*Config)) *testServer {
 	srv := &testServer{t: t, ctx: context.WithoutCancel(t.Context()), time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	srv.bearers = map[string]func(context.Context) (*token.Caller, error){}
 	var err error
-	srv.file = filepath.Join(t.TempDir(), "test.db")
-	srv.store, err = gormstore.Open(srv.ctx, gormstore.Config{URL: "sqlite:" + srv.file, Relaxed: true, Now: srv.now})
+	srv.databaseURL = gormtest.SQLite(t)
+	srv.store, err = gormstore.Open(srv.ctx, gormstore.Config{URL: srv.databaseURL, Relaxed: true, Now: srv.now})
 	srv.must(err)
 	t.Cleanup(func() { _ = srv.store.Close() })
-	srv.must(srv.store.Migrate(srv.ctx))
 	srv.sealer, err = keys.NewSealer(make([]byte, 32))
 	srv.must(err)
 	peppers, err := keys.LoadPeppers(srv.ctx, srv.store, srv.sealer, rand.Reader, srv.now())

@@ -115,7 +115,7 @@ func (s *Store) appendBatch(ctx context.Context, b auditBatch) (chainRow, error)
 			return c, err
 		}
 	}
-	for _, insert := range s.dialect.insertRows("audit_batches", columnsOf[batchRow](&s.rows), arraysOf(&s.rows, rows)) {
+	for _, insert := range s.dialect.insertRows("audit_batches", columnsOf[batchRow](), arraysOf(rows)) {
 		if _, err := s.exec(ctx, "add audit events", insert.sql, insert.args...); err != nil {
 			return c, err
 		}

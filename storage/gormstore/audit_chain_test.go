@@ -14,6 +14,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // auditKeys are secrets by their ids; "k1" is the current one.
@@ -345,7 +346,7 @@ func TestChainBeginsAfterUpgrade(t *testing.T) {
 	t.Parallel()
 	for dialect, empty := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "old.db") },
-		"postgres": func(t *testing.T) string { return postgres(t).Empty(t) },
+		"postgres": func(t *testing.T) string { return gormtest.Postgres(t).Empty(t) },
 	} {
 		t.Run(dialect, func(t *testing.T) {
 			t.Parallel()

@@ -93,7 +93,7 @@ func (s *Store) auditRowOf(e *storage.AuditEvent) auditRow {
 }
 
 func (s *Store) insertAuditEvents(ctx context.Context, rows []auditRow) error {
-	for _, insert := range s.dialect.insertRows("audit_events", columnsOf[auditRow](&s.rows), arraysOf(&s.rows, rows)) {
+	for _, insert := range s.dialect.insertRows("audit_events", columnsOf[auditRow](), arraysOf(rows)) {
 		if _, err := s.exec(ctx, "add audit events", insert.sql, insert.args...); err != nil {
 			return err
 		}

@@ -35,7 +35,7 @@ const (
 // event without a batch that was read, or empty.
 func (s *Store) auditLinks(ctx context.Context, after, until int64, lastID string) ([]auditLink, error) {
 	batches, err := query[batchRow](ctx, s, "read audit batches", fmt.Sprintf(
-		"SELECT %s FROM audit_batches WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT %d", columnsOf[batchRow](&s.rows).list(), auditBatchPage),
+		"SELECT %s FROM audit_batches WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT %d", columnsOf[batchRow]().list(), auditBatchPage),
 		after, until)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (s *Store) auditLinks(ctx context.Context, after, until int64, lastID strin
 		until = batches[0].begin()
 	}
 	rows, err := query[auditRow](ctx, s, "read audit events", fmt.Sprintf(
-		"SELECT %s FROM audit_events WHERE id > ? AND batch = 0 AND seq <> 0 AND seq <= ? ORDER BY id LIMIT %d", columnsOf[auditRow](&s.rows).list(), auditPage),
+		"SELECT %s FROM audit_events WHERE id > ? AND batch = 0 AND seq <> 0 AND seq <= ? ORDER BY id LIMIT %d", columnsOf[auditRow]().list(), auditPage),
 		lastID, until)
 	links := make([]auditLink, len(rows))
 	for i := range rows {
@@ -66,7 +66,7 @@ func (s *Store) batchLinks(ctx context.Context, batches []batchRow) ([]auditLink
 		first, last = min(first, batches[n].FirstID), max(last, batches[n].LastID)
 	}
 	batches = batches[:n]
-	rows, err := query[auditRow](ctx, s, "read audit events", "SELECT "+columnsOf[auditRow](&s.rows).list()+
+	rows, err := query[auditRow](ctx, s, "read audit events", "SELECT "+columnsOf[auditRow]().list()+
 		" FROM audit_events WHERE id >= ? AND id <= ? AND batch IN (SELECT id FROM audit_batches WHERE seq >= ? AND seq <= ?) ORDER BY id",
 		first, last, batches[0].Seq, batches[n-1].Seq)
 	if err != nil {

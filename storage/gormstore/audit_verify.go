@@ -42,7 +42,7 @@ func (s *Store) EachAuditEvent(ctx context.Context, f storage.AuditFilter, do fu
 		if err != nil || last == "" {
 			return err
 		}
-		rows, err := query[numberedRow](ctx, s, "read audit events", "SELECT "+columnsOf[auditRow](&s.rows).list()+`,
+		rows, err := query[numberedRow](ctx, s, "read audit events", "SELECT "+columnsOf[auditRow]().list()+`,
 			seq + coalesce((SELECT b.seq - b.events FROM audit_batches b WHERE b.id = audit_events.batch), 0) AS number
 			FROM audit_events WHERE `+where.sql+" ORDER BY id", append([]any{after, last}, where.args...)...)
 		if err != nil {
@@ -118,7 +118,7 @@ func (s *Store) VerifyRecentAudit(ctx context.Context, events int64) (storage.Au
 // starts where it is, unless the chain begins with events from before batches: there may be
 // many of them, so it starts behind the first batch then.
 func (v *verifier) skip(ctx context.Context, seq int64) error {
-	batches := "SELECT " + columnsOf[batchRow](&v.store.rows).list() + " FROM audit_batches WHERE seq"
+	batches := "SELECT " + columnsOf[batchRow]().list() + " FROM audit_batches WHERE seq"
 	rows, err := query[batchRow](ctx, v.store, "read audit batches", batches+" <= ? ORDER BY seq DESC LIMIT 1", seq)
 	if err == nil && len(rows) == 0 {
 		rows, err = query[batchRow](ctx, v.store, "read audit batches", batches+" > ? ORDER BY seq LIMIT 1", seq)

@@ -10,17 +10,18 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/storage/storetest/pgtest"
 )
 
 // syncedPostgres is a PostgreSQL server that waits for the disk at each commit, as one in
 // production does. The server of the tests does not wait.
-var syncedPostgres = pgtest.Shared(pgtest.Config{Migrate: migrate})
+var syncedPostgres = pgtest.Shared(pgtest.Config{Migrate: gormtest.Migrate})
 
 // onEach runs a benchmark on both databases with the settings of production.
 func onEach(b *testing.B, bench func(b *testing.B, s *gormstore.Store, key storage.LoginKey)) {
 	for dialect, url := range map[string]func() string{
-		"sqlite":   func() string { return sqliteFile(b) },
+		"sqlite":   func() string { return gormtest.SQLite(b) },
 		"postgres": func() string { return syncedPostgres(b).Database(b) },
 	} {
 		b.Run(dialect, func(b *testing.B) {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // TestBothSchemas tests that both databases have the same tables with the same columns. Their
@@ -17,7 +18,7 @@ func TestBothSchemas(t *testing.T) {
 	columns := map[string][]string{}
 	for dialect, test := range map[string]struct{ url, sequence string }{
 		"sqlite":   {"sqlite:" + filepath.Join(t.TempDir(), "schema.db"), "code_requests"},
-		"postgres": {postgres(t).Database(t), "code_requests_seq"},
+		"postgres": {gormtest.Postgres(t).Database(t), "code_requests_seq"},
 	} {
 		s := open(t, gormstore.Config{URL: test.url})
 		if err := s.Migrate(t.Context()); err != nil {

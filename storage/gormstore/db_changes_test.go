@@ -11,13 +11,14 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // TestWorkNotifications tests that a store is notified of the work of other stores, and not of
 // its own.
 func TestWorkNotifications(t *testing.T) {
 	t.Parallel()
-	url := postgres(t).Database(t)
+	url := gormtest.Postgres(t).Database(t)
 	here, there := open(t, gormstore.Config{URL: url}), open(t, gormstore.Config{URL: url})
 	heard := make(chan string, 10)
 	here.OnWork(func() { heard <- "here" })
@@ -49,7 +50,7 @@ func TestWorkNotifications(t *testing.T) {
 // TestWorkOnSQLite tests that TellOthers succeeds on SQLite, where it does nothing.
 func TestWorkOnSQLite(t *testing.T) {
 	t.Parallel()
-	s := open(t, gormstore.Config{URL: sqliteFile(t)})
+	s := open(t, gormstore.Config{URL: gormtest.SQLite(t)})
 	if err := s.TellOthers(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ type dialect interface {
 	writesInWith() bool
 	// redemption and familyUse return the statements of Store.RedeemCode and
 	// Store.UseFamily. Without writesInWith they only read.
-	redemption(t *rowTypes) string
+	redemption() string
 	familyUse() string
 	// insertRows returns statements that insert rows into a table, with as few of them as
 	// the database allows. The values are in arrays; see arraysOf.

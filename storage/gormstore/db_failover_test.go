@@ -8,6 +8,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/storage/storetest/pgtest"
 )
 
@@ -37,7 +38,7 @@ func TestFailover(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			primary := pgtest.StartReplicated(t, pgtest.Config{Migrate: migrate, Relaxed: true})
+			primary := pgtest.StartReplicated(t, pgtest.Config{Migrate: gormtest.Migrate, Relaxed: true})
 			database := primary.Database(t)
 			standby := primary.Standby(t)
 			url := pgtest.URLOf(database, primary, standby)

@@ -9,6 +9,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // TestFrozenReplica lets a replica hang in a transaction that locks the end of the audit chain.
@@ -18,11 +19,11 @@ func TestFrozenReplica(t *testing.T) {
 	t.Parallel()
 	for name, reach := range map[string]func(t *testing.T, url string) string{
 		"directly":         func(_ *testing.T, url string) string { return url },
-		"through a pooler": func(t *testing.T, url string) string { return postgres(t).Pooler(t, 4).URL(url) },
+		"through a pooler": func(t *testing.T, url string) string { return gormtest.Postgres(t).Pooler(t, 4).URL(url) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			url := reach(t, postgres(t).Database(t))
+			url := reach(t, gormtest.Postgres(t).Database(t))
 			frozen, other := open(t, gormstore.Config{URL: url}), open(t, gormstore.Config{URL: url})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -63,7 +64,7 @@ func TestFrozenReplica(t *testing.T) {
 // batch spends most of its time. The others do not wait for it, and it continues afterwards.
 func TestFrozenWriterStopsNobody(t *testing.T) {
 	t.Parallel()
-	url := postgres(t).Database(t)
+	url := gormtest.Postgres(t).Database(t)
 	stored, thaw := make(chan struct{}), make(chan struct{})
 	before := ""
 	frozen := open(t, gormstore.Config{URL: url, OnStatement: func(sql string) {

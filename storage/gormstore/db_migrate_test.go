@@ -15,6 +15,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // TestMigrateAtOnce migrates an empty database from several replicas at the same time.
@@ -22,9 +23,9 @@ func TestMigrateAtOnce(t *testing.T) {
 	t.Parallel()
 	for dialect, empty := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "new.db") },
-		"postgres": func(t *testing.T) string { return postgres(t).Empty(t) },
+		"postgres": func(t *testing.T) string { return gormtest.Postgres(t).Empty(t) },
 		"behind a small pooler": func(t *testing.T) string {
-			return postgres(t).Pooler(t, 3).URL(postgres(t).Empty(t))
+			return gormtest.Postgres(t).Pooler(t, 3).URL(gormtest.Postgres(t).Empty(t))
 		},
 	} {
 		t.Run(dialect, func(t *testing.T) {
@@ -33,7 +34,7 @@ func TestMigrateAtOnce(t *testing.T) {
 			errs := make([]error, 6)
 			var group sync.WaitGroup
 			for i := range errs {
-				group.Go(func() { errs[i] = migrate(url) })
+				group.Go(func() { errs[i] = gormtest.Migrate(url) })
 			}
 			group.Wait()
 			if err := errors.Join(errs...); err != nil {
@@ -125,11 +126,11 @@ func TestMigrateKeepsDefaults(t *testing.T) {
 // differs, because PostgreSQL does not commit transactions in the order of their numbers.
 func TestSchemasAgree(t *testing.T) {
 	t.Parallel()
-	onSQLite := schema(t, "sqlite", "file:"+strings.TrimPrefix(sqliteFile(t), "sqlite:"),
+	onSQLite := schema(t, "sqlite", "file:"+strings.TrimPrefix(gormtest.SQLite(t), "sqlite:"),
 		`SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c
 		WHERE m.type = 'table' AND m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'sqlite%' AND m.name <> 'config_changes'
 		ORDER BY 1`)
-	onPostgres := schema(t, "pgx", postgres(t).Database(t),
+	onPostgres := schema(t, "pgx", gormtest.Postgres(t).Database(t),
 		`SELECT table_name || '.' || column_name FROM information_schema.columns
 		WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%' AND table_name <> 'config_changes'
 		ORDER BY (table_name || '.' || column_name) COLLATE "C"`)
@@ -166,7 +167,7 @@ func schema(t *testing.T, driver, dsn, query string) (columns []string) {
 func TestSQLiteFileIsPrivate(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a file?name#with%20marks.db")
-	if err := migrate("sqlite:" + path); err != nil {
+	if err := gormtest.Migrate("sqlite:" + path); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(path)

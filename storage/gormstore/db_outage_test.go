@@ -14,6 +14,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/storage/storetest/pgtest"
 )
 
@@ -21,7 +22,7 @@ import (
 // that it has acknowledged.
 func TestPostgresStops(t *testing.T) {
 	t.Parallel()
-	server, err := pgtest.Start(pgtest.Config{Migrate: migrate})
+	server, err := pgtest.Start(pgtest.Config{Migrate: gormtest.Migrate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestPostgresStops(t *testing.T) {
 // TestSQLiteBusy holds the write lock in another connection for longer than the caller waits.
 func TestSQLiteBusy(t *testing.T) {
 	t.Parallel()
-	url := sqliteFile(t)
+	url := gormtest.SQLite(t)
 	s := open(t, gormstore.Config{URL: url})
 	key := seed(t, s)
 	other, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(url, "sqlite:")+"?_txlock=immediate")

@@ -12,6 +12,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/storage/storetest"
 )
 
@@ -19,9 +20,9 @@ import (
 // mode. The URL has no special parameters.
 func TestConformanceBehindPooler(t *testing.T) {
 	t.Parallel()
-	pooler := postgres(t).Pooler(t, 8)
+	pooler := gormtest.Postgres(t).Pooler(t, 8)
 	storetest.Run(t, func(t *testing.T) storetest.Database {
-		url := pooler.URL(postgres(t).Database(t))
+		url := pooler.URL(gormtest.Postgres(t).Database(t))
 		return func(t *testing.T) storetest.Store {
 			return open(t, gormstore.Config{URL: url, MaxConns: 2})
 		}
@@ -42,8 +43,8 @@ func awaitHearsBy(t *testing.T, s *gormstore.Store, want gormstore.HearsBy) {
 // pass the pooler. With a direct URL it learns of them by notifications.
 func TestChangesBehindPooler(t *testing.T) {
 	t.Parallel()
-	direct := postgres(t).Database(t)
-	pooled := postgres(t).Pooler(t, 4).URL(direct)
+	direct := gormtest.Postgres(t).Database(t)
+	pooled := gormtest.Postgres(t).Pooler(t, 4).URL(direct)
 	var log lines
 	asking := open(t, gormstore.Config{URL: pooled, Logger: zerolog.New(&log)})
 	listens := open(t, gormstore.Config{URL: pooled, DirectURL: direct})
@@ -92,8 +93,8 @@ func TestChangesBehindPooler(t *testing.T) {
 // answering from its cache in time, and answer again when the pooler continues. No other test
 // of the package runs at that time, because their poolers share the database server.
 func TestFrozenPooler(t *testing.T) {
-	pooler := postgres(t).Pooler(t, 4)
-	s := open(t, gormstore.Config{URL: pooler.URL(postgres(t).Database(t))})
+	pooler := gormtest.Postgres(t).Pooler(t, 4)
+	s := open(t, gormstore.Config{URL: pooler.URL(gormtest.Postgres(t).Database(t))})
 	seed(t, s)
 	listening(t, s)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)

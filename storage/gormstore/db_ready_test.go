@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // registerServer registers the store as a server. A server does so before it is ready.
@@ -37,7 +38,7 @@ func awaitReady(t *testing.T, s *gormstore.Store, want string) {
 // TestReadyOnFullDisk fills the file system of an SQLite database.
 func TestReadyOnFullDisk(t *testing.T) {
 	t.Parallel()
-	s := open(t, gormstore.Config{URL: sqliteFile(t)})
+	s := open(t, gormstore.Config{URL: gormtest.SQLite(t)})
 	registerServer(t, s)
 	awaitReady(t, s, "")
 	if err := s.LimitPages(t.Context(), 1); err != nil {
@@ -59,7 +60,7 @@ func TestReadyReadOnly(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		s := open(t, gormstore.Config{URL: sqliteFile(t)})
+		s := open(t, gormstore.Config{URL: gormtest.SQLite(t)})
 		registerServer(t, s)
 		awaitReady(t, s, "")
 		if err := s.Exec(t.Context(), "PRAGMA query_only = 1"); err != nil {
@@ -69,7 +70,7 @@ func TestReadyReadOnly(t *testing.T) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		url := postgres(t).Database(t)
+		url := gormtest.Postgres(t).Database(t)
 		s := open(t, gormstore.Config{URL: url})
 		registerServer(t, s)
 		awaitReady(t, s, "")
@@ -82,8 +83,8 @@ func TestReadyReadOnly(t *testing.T) {
 // TestReadyFrozenDatabase tests that Ready answers in time although the database does not.
 func TestReadyFrozenDatabase(t *testing.T) {
 	t.Parallel()
-	pooler := postgres(t).Pooler(t, 4)
-	s := open(t, gormstore.Config{URL: pooler.URL(postgres(t).Database(t))})
+	pooler := gormtest.Postgres(t).Pooler(t, 4)
+	s := open(t, gormstore.Config{URL: pooler.URL(gormtest.Postgres(t).Database(t))})
 	registerServer(t, s)
 	awaitReady(t, s, "")
 	if err := pooler.Freeze(); err != nil {

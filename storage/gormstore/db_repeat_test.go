@@ -11,6 +11,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // alter executes a statement outside the store.
@@ -40,12 +41,12 @@ func TestSerializableByDefault(t *testing.T) {
 		"directly": func(_ *testing.T, url string) string { return url },
 		"through a pooler": func(t *testing.T, url string) string {
 			t.Helper()
-			return postgres(t).Pooler(t, 8).URL(url)
+			return gormtest.Postgres(t).Pooler(t, 8).URL(url)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			direct := postgres(t).Database(t)
+			direct := gormtest.Postgres(t).Database(t)
 			alter(t, direct, "ALTER DATABASE "+databaseOf(t, direct)+" SET default_transaction_isolation = serializable")
 			s := open(t, gormstore.Config{URL: reach(t, direct)})
 			seed(t, s)
@@ -87,7 +88,7 @@ func TestSerializableByDefault(t *testing.T) {
 // one of them, and the store repeats it.
 func TestDeadlock(t *testing.T) {
 	t.Parallel()
-	s := open(t, gormstore.Config{URL: postgres(t).Database(t)})
+	s := open(t, gormstore.Config{URL: gormtest.Postgres(t).Database(t)})
 	seed(t, s)
 	ctx := t.Context()
 	if _, err := s.PutRealm(ctx, storage.Realm{ID: "other"}); err != nil {

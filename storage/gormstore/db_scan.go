@@ -14,10 +14,13 @@ import (
 
 // rowTypes remembers the columns of row types. A row type is a struct of strings,
 // whole numbers, booleans, blobs and structs of these, with GORM's tags.
-type rowTypes struct {
-	types   sync.Map // *rowType by reflect.Type
-	schemas sync.Map // GORM's own
-}
+var (
+	rowTypes   sync.Map // *rowType by reflect.Type
+	rowSchemas sync.Map // GORM's own
+)
+
+// naming does not form plurals: each row type that is a table names it.
+var naming = schema.NamingStrategy{SingularTable: true}
 
 // rowType is the columns of a row type, in the order of its fields, and the table
 // that the row names.
@@ -37,11 +40,11 @@ type rowColumn struct {
 }
 
 // known returns the columns of a struct. It panics if its tags are wrong.
-func (t *rowTypes) known(row reflect.Type) *rowType {
-	if known, ok := t.types.Load(row); ok {
+func rowTypeOf(row reflect.Type) *rowType {
+	if known, ok := rowTypes.Load(row); ok {
 		return known.(*rowType) //nolint:forcetypeassert // nothing else is stored
 	}
-	parsed, err := schema.Parse(reflect.New(row).Interface(), &t.schemas, schema.NamingStrategy{})
+	parsed, err := schema.Parse(reflect.New(row).Interface(), &rowSchemas, naming)
 	if err != nil {
 		panic(err)
 	}
@@ -52,18 +55,18 @@ func (t *rowTypes) known(row reflect.Type) *rowType {
 		fresh.columns = append(fresh.columns, rowColumn{name, f.StructField.Index, unique, f.StructField})
 		fresh.byName[name] = f.StructField.Index
 	}
-	t.types.Store(row, fresh)
+	rowTypes.Store(row, fresh)
 	return fresh
 }
 
 // columnsOf lists the columns of a row type, in the order of its fields.
-func columnsOf[R any](t *rowTypes) columns { return t.known(reflect.TypeFor[R]()).names }
+func columnsOf[R any]() columns { return rowTypeOf(reflect.TypeFor[R]()).names }
 
-// values returns what a row holds, in the order of columnsOf. row is a pointer to
+// valuesOf returns what a row holds, in the order of columnsOf. row is a pointer to
 // a struct.
-func (t *rowTypes) values(row any) []any {
+func valuesOf(row any) []any {
 	at := reflect.ValueOf(row).Elem()
-	known := t.known(at.Type())
+	known := rowTypeOf(at.Type())
 	values := make([]any, len(known.columns))
 	for i, column := range known.columns {
 		values[i] = at.FieldByIndex(column.place).Interface()
@@ -73,8 +76,8 @@ func (t *rowTypes) values(row any) []any {
 
 // arraysOf returns the values of each column of the rows, in the order of columnsOf: a
 // []string, an []int64 or a [][]byte. Other types of columns have no arrays.
-func arraysOf[R any](t *rowTypes, rows []R) []any {
-	known, all := t.known(reflect.TypeFor[R]()), reflect.ValueOf(rows)
+func arraysOf[R any](rows []R) []any {
+	known, all := rowTypeOf(reflect.TypeFor[R]()), reflect.ValueOf(rows)
 	arrays := make([]any, len(known.columns))
 	for i, column := range known.columns {
 		switch column.field.Type.Kind() {
@@ -118,20 +121,20 @@ func rowsOf(arrays []any) [][]any {
 
 // insertion inserts a row after a settlement that took effect. row is a pointer to
 // a struct that names its table.
-func (t *rowTypes) insertion(row any) statement {
-	known := t.known(reflect.TypeOf(row).Elem())
+func insertion(row any) statement {
+	known := rowTypeOf(reflect.TypeOf(row).Elem())
 	return statement{
 		sql:  "INSERT INTO " + known.table + " (" + known.names.list() + ") SELECT " + known.names.marks() + " WHERE " + ifSettled,
-		args: t.values(row),
+		args: valuesOf(row),
 	}
 }
 
-// fields returns the place in row for each of the named columns.
-func (t *rowTypes) fields(row reflect.Value, names []string) ([]any, error) {
+// placesIn returns the place in row for each of the named columns.
+func placesIn(row reflect.Value, names []string) ([]any, error) {
 	if row.Kind() != reflect.Struct {
 		return []any{&field{row.Addr().Interface()}}, nil
 	}
-	known := t.known(row.Type())
+	known := rowTypeOf(row.Type())
 	places, wrapped := make([]any, len(names)), make([]field, len(names))
 	for i, name := range names {
 		index, ok := known.byName[name]
@@ -150,14 +153,14 @@ func (t *rowTypes) fields(row reflect.Value, names []string) ([]any, error) {
 // scan reads all rows and closes them. It does the same as GORM's Scan at a
 // fraction of the cost. That matters for the rows of many columns that a sign-in
 // reads.
-func scan[R any](t *rowTypes, rows *sql.Rows) (all []R, err error) {
+func scan[R any](rows *sql.Rows) (all []R, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	names, err := rows.Columns()
 	if err != nil {
 		return nil, err
 	}
 	var row, empty R
-	places, err := t.fields(reflect.ValueOf(&row).Elem(), names)
+	places, err := placesIn(reflect.ValueOf(&row).Elem(), names)
 	if err != nil {
 		return nil, err
 	}

@@ -24,17 +24,16 @@ type scanned struct {
 func TestRowType(t *testing.T) {
 	t.Parallel()
 	want := map[string][]int{"id": {0}, "n": {1}, "x_big": {2, 0}, "x_flag": {2, 1}, "x_raw": {2, 2}}
-	var rows rowTypes
 	for range 2 {
-		got := rows.known(reflect.TypeFor[scanned]())
+		got := rowTypeOf(reflect.TypeFor[scanned]())
 		if diff := cmp.Diff(want, got.byName); diff != "" {
 			t.Error(diff)
 		}
-		if got := columnsOf[scanned](&rows); got != "id n x_big x_flag x_raw" {
+		if got := columnsOf[scanned](); got != "id n x_big x_flag x_raw" {
 			t.Errorf("got the columns %q, want those of GORM", got)
 		}
 	}
-	_, err := rows.fields(reflect.ValueOf(&scanned{}).Elem(), []string{"id", "other"})
+	_, err := placesIn(reflect.ValueOf(&scanned{}).Elem(), []string{"id", "other"})
 	if err == nil || !strings.Contains(err.Error(), `"other"`) {
 		t.Errorf("got %v, want an error about the column other", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // groupFixture is a store with claimed messages. hold keeps its writer busy, so that calls
@@ -25,7 +26,7 @@ type groupFixture struct {
 func newGroupFixture(t *testing.T, messages int, seen func(string)) *groupFixture {
 	t.Helper()
 	ctx := t.Context()
-	s := open(t, gormstore.Config{URL: sqliteFile(t), OnStatement: seen})
+	s := open(t, gormstore.Config{URL: gormtest.SQLite(t), OnStatement: seen})
 	seed(t, s)
 	x := storage.Issuance{RequestID: "otr", Now: noon}
 	var notice storage.IssuedNotice

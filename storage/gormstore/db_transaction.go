@@ -100,7 +100,7 @@ func read[R any](ctx context.Context, s *Store, what string, db *gorm.DB, sql st
 	rows, err := s.conn(ctx, db).QueryContext(ctx, s.dialect.bind(sql), args...)
 	var all []R
 	if err == nil {
-		all, err = scan[R](&s.rows, rows)
+		all, err = scan[R](rows)
 	}
 	s.observed(ctx, what, began, err)
 	return all, s.wrap(ctx, what, err)

@@ -11,6 +11,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // old are rows as servers before migration 5 wrote them.
@@ -49,7 +50,7 @@ func upgrade(t *testing.T, version int64, statements []string, check func(ctx co
 	t.Helper()
 	for dialect, empty := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "old.db") },
-		"postgres": func(t *testing.T) string { return postgres(t).Empty(t) },
+		"postgres": func(t *testing.T) string { return gormtest.Postgres(t).Empty(t) },
 	} {
 		t.Run(dialect, func(t *testing.T) {
 			t.Parallel()

@@ -35,7 +35,7 @@ func (*authorizationRow) TableName() string { return "authorizations" }
 
 // insertAuthorization issues a code after a settlement that took effect.
 func (s *Store) insertAuthorization(a *storage.Authorization) statement {
-	return s.rows.insertion(&authorizationRow{
+	return insertion(&authorizationRow{
 		ID: a.ID, PepperID: a.Secret.PepperID, SecretDigest: a.Secret.Sum, ClientID: a.ClientID, SessionID: a.SessionID,
 		UserUID: a.UserUID, LoginID: a.LoginID, SourceID: a.SourceID, AccountUID: a.AccountUID,
 		RedirectURI: a.RedirectURI, Scope: words(a.Scope), Resources: words(a.Resources), Nonce: a.Nonce,

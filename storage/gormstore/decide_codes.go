@@ -66,7 +66,7 @@ func (s *Store) insertRequest(r storage.CodeRequest) statement {
 	if row.LeaseUntil != 0 {
 		row.LeaseOwner = s.leaseOwner()
 	}
-	return s.rows.insertion(&row)
+	return insertion(&row)
 }
 
 // AddCodeRequest stores a request for ClaimCodeRequests, in one statement that looks up
@@ -108,7 +108,7 @@ func (s *Store) ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time
 			WHERE r.ended_at = 0 AND r.lease_until <= ?
 			ORDER BY c.turn, c.created_at LIMIT CAST(? AS BIGINT)`+s.dialect.claims()+`)
 		UPDATE code_requests SET lease_until = ?, lease_owner = ? WHERE id IN (SELECT id FROM due)
-		RETURNING `+columnsOf[requestRow](&s.rows).list(),
+		RETURNING `+columnsOf[requestRow]().list(),
 		micros(now), claimSpread*limit, micros(now), limit, micros(leaseUntil), s.leaseOwner())
 	requests := make([]storage.CodeRequest, 0, len(rows))
 	for i := range rows {
@@ -261,7 +261,7 @@ func (s *Store) lockCodes(ctx context.Context, x storage.Issuance) (map[string]c
 		return nil, nil
 	}
 	rows, err := returning[codesRow](ctx, s, "lock logins",
-		"SELECT "+columnsOf[codesRow](&s.rows).list()+" FROM logins WHERE id IN ("+marks(len(ids))+") ORDER BY id"+s.dialect.locks(), ids...)
+		"SELECT "+columnsOf[codesRow]().list()+" FROM logins WHERE id IN ("+marks(len(ids))+") ORDER BY id"+s.dialect.locks(), ids...)
 	locked := make(map[string]codesRow, len(rows))
 	for _, row := range rows {
 		locked[row.ID] = row
@@ -389,7 +389,7 @@ func (s *Store) issue(ctx context.Context, x storage.IssuedCode, on issuing) err
 // retire stores the outcome of the login's current code before the code is replaced. It
 // locks the login, so that no sign-in redeems the code in between.
 func (s *Store) retire(ctx context.Context, loginID string, now time.Time) error {
-	row, err := get[codesRow](ctx, s, "lock login", "SELECT "+columnsOf[codesRow](&s.rows).list()+" FROM logins WHERE id = ?"+s.dialect.locks(), loginID)
+	row, err := get[codesRow](ctx, s, "lock login", "SELECT "+columnsOf[codesRow]().list()+" FROM logins WHERE id = ?"+s.dialect.locks(), loginID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	}

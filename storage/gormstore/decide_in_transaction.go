@@ -22,7 +22,7 @@ type redeemableRow struct {
 }
 
 // redemption reads a redeemableRow.
-func (d *sqlite) redemption(*rowTypes) string {
+func (d *sqlite) redemption() string {
 	sql := `SELECT l.id, l.username, l.user_uid, u.kind, u.account_uid, l.code_id, l.last_active_at, src.id AS source_id,
 			` + isNewSource + ` OR ` + isOldSource + ` AS is_seen, ` + membership + `, ` + assigned + `
 		FROM logins l JOIN users u ON u.uid = l.user_uid

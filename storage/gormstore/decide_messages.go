@@ -57,7 +57,7 @@ func (s *Store) addMessage(ctx context.Context, m storage.Message) error {
 	if row.LeaseUntil != 0 {
 		row.LeaseOwner = s.leaseOwner()
 	}
-	insert := s.rows.insertion(&row)
+	insert := insertion(&row)
 	_, err := s.exec(ctx, "queue message", insert.alone(), insert.args...)
 	return err
 }
@@ -81,7 +81,7 @@ func (r *attemptRow) record() storage.AttemptRecord {
 }
 
 func (s *Store) insertAttempt(a storage.Attempt) statement {
-	return s.rows.insertion(&attemptRow{
+	return insertion(&attemptRow{
 		MessageID: a.MessageID, Number: a.Number, State: string(a.State), Error: a.Error,
 		BeganAt: micros(a.BeganAt), EndedAt: micros(a.Now),
 	})
@@ -110,7 +110,7 @@ func (s *Store) ClaimMessages(ctx context.Context, now, leaseUntil time.Time, li
 			WHERE state = 'queued' AND run_at <= ? AND lease_until <= ? AND expires_at > ?`+others+`
 			ORDER BY run_at LIMIT CAST(? AS BIGINT)`+s.dialect.claims()+`)
 		UPDATE messages SET lease_until = ?, lease_owner = ?, attempts = attempts + 1 WHERE id IN (SELECT id FROM due)
-		RETURNING `+columnsOf[messageRow](&s.rows).list(),
+		RETURNING `+columnsOf[messageRow]().list(),
 		append(args, limit, micros(leaseUntil), s.leaseOwner())...)
 	slices.SortFunc(rows, func(a, b messageRow) int { return cmp.Compare(a.RunAt, b.RunAt) })
 	messages := make([]storage.Message, 0, len(rows))
@@ -168,7 +168,7 @@ func (s *Store) ExpireMessages(ctx context.Context, now time.Time, limit int) ([
 			WHERE state = 'queued' AND expires_at <= ? AND lease_until <= ?
 			ORDER BY expires_at LIMIT CAST(? AS BIGINT)`+s.dialect.claims()+`)
 		UPDATE messages SET state = 'expired', `+ended+` WHERE id IN (SELECT id FROM due)
-		RETURNING `+columnsOf[messageRow](&s.rows).list(),
+		RETURNING `+columnsOf[messageRow]().list(),
 		micros(now), micros(now), limit, micros(now), blob(nil))
 	var expired []storage.Message
 	for i := range rows {

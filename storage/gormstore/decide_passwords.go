@@ -125,7 +125,7 @@ func (s *Store) spendVerification(ctx context.Context, x storage.PasswordChange)
 // that the code was retired, and withdraws its messages.
 func (s *Store) endVerification(ctx context.Context, loginID string, now time.Time) error {
 	ended, err := returning[verificationRow](ctx, s, "end verification code",
-		"DELETE FROM verification_codes WHERE login_id = ? RETURNING "+columnsOf[verificationRow](&s.rows).list(), loginID)
+		"DELETE FROM verification_codes WHERE login_id = ? RETURNING "+columnsOf[verificationRow]().list(), loginID)
 	for _, code := range ended {
 		if err == nil && code.UsedAt == 0 && code.ExpiresAt > micros(now) {
 			retire := statement{sql: "UPDATE issued_codes SET retired_at = ? WHERE id = ?", args: []any{micros(now), code.ID}}

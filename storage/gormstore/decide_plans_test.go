@@ -11,6 +11,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // TestPrincipalUsesIndexes explains the statement as the database gets it. PostgreSQL would
@@ -18,7 +19,7 @@ import (
 // nevertheless has no index to use.
 func TestPrincipalUsesIndexes(t *testing.T) {
 	t.Parallel()
-	url := postgres(t).Database(t)
+	url := gormtest.Postgres(t).Database(t)
 	var c counter
 	s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
 	key := seed(t, s)
@@ -72,7 +73,7 @@ func TestPrincipalUsesIndexes(t *testing.T) {
 // being few of them: a hash join reads all rows that have the value of one column.
 func TestPlansWithoutStatistics(t *testing.T) {
 	t.Parallel()
-	url := postgres(t).Database(t)
+	url := gormtest.Postgres(t).Database(t)
 	var c counter
 	s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
 	for name, call := range map[string]func() error{
@@ -128,7 +129,7 @@ func explain(t *testing.T, url, sql string, settings ...string) string {
 // page (heap-only tuples), which the tables leave.
 func TestHotUpdatesNeedNoIndexes(t *testing.T) {
 	t.Parallel()
-	url := postgres(t).Database(t)
+	url := gormtest.Postgres(t).Database(t)
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)

@@ -124,8 +124,8 @@ const rememberSource = `INSERT INTO login_sources (id, login_id, address, failur
 // as before. So the lockout's version, which moves with the sources, must be the same.
 // OFFSET 0 keeps the source a subquery, which its index answers. Without statistics the
 // planner would otherwise read all sources with the address.
-func (p *postgres) redemption(t *rowTypes) string {
-	began := columnsOf[familyRow](t)
+func (p *postgres) redemption() string {
+	began := columnsOf[familyRow]()
 	family := strings.Fields(string(began))
 	values := slices.Clone(family)
 	for i, column := range family {
@@ -153,7 +153,7 @@ func (p *postgres) redemption(t *rowTypes) string {
 			`+isNewSource+` OR `+isOldSource+` AS is_seen, has.grant_no),
 	began AS (INSERT INTO families (`+began.list()+`) SELECT `+strings.Join(values, ", ")+` FROM done WHERE :f_id <> ''),
 	got_known AS (`+fmt.Sprintf(rememberSource, ":new_source, id, :address, 0, 0, 0, :now FROM done WHERE is_seen")+`)
-	SELECT id, username, user_uid, kind, account_uid, code_id, last_active_at, source_id, grant_no FROM done`, redemptionParams(t))
+	SELECT id, username, user_uid, kind, account_uid, code_id, last_active_at, source_id, grant_no FROM done`, redemptionParams())
 }
 
 // numbered replaces the names of parameters in SQL, each after a colon, by PostgreSQL's
@@ -183,10 +183,10 @@ var redeemableParams = []string{
 
 // redemptionParams returns the names and types of the arguments of redemption, in the
 // order of redemptionArgs. A name that begins with another one comes first.
-func redemptionParams(t *rowTypes) []string {
+func redemptionParams() []string {
 	params := slices.Concat(redeemableParams, []string{"role_sources TEXT", "scopes TEXT", "next TEXT"})
-	names := strings.Fields(string(columnsOf[familyRow](t)))
-	for _, place := range storedWithFamily(t) {
+	names := strings.Fields(string(columnsOf[familyRow]()))
+	for _, place := range storedWithFamily() {
 		params = append(params, "f_"+names[place])
 	}
 	return params
@@ -194,8 +194,8 @@ func redemptionParams(t *rowTypes) []string {
 
 // storedWithFamily returns the places of the columns of a family that do not come from the
 // login, in descending order of their names.
-func storedWithFamily(t *rowTypes) (places []int) {
-	names := strings.Fields(string(columnsOf[familyRow](t)))
+func storedWithFamily() (places []int) {
+	names := strings.Fields(string(columnsOf[familyRow]()))
 	for place, name := range names {
 		if !slices.Contains([]string{"user_uid", "login_id", "source_id", "scope"}, name) {
 			places = append(places, place)
@@ -229,7 +229,7 @@ func (s *Store) redemptionArgs(r *storage.Redemption) []any {
 		family = new(storage.TokenFamily)
 	}
 	row := familyRowOf(family)
-	values := s.rows.values(&row)
+	values := valuesOf(&row)
 	for _, place := range s.statements.withFamily {
 		args = append(args, values[place])
 	}

@@ -98,7 +98,7 @@ func (s *Store) beginSession(x *storage.Session, authorize *storage.Authorizatio
 	}
 	renewed := columns("pepper_id secret_digest client_id source_id amr purpose auth_time last_used_at idle_until expires_at")
 	// SQLite needs the condition: without it, ON would belong to a join.
-	return s.rows.insertion(&row).with(" ON CONFLICT (id) DO UPDATE SET " + renewed.set("excluded.") +
+	return insertion(&row).with(" ON CONFLICT (id) DO UPDATE SET " + renewed.set("excluded.") +
 		", clients = " + withWord("sessions.clients", "excluded.clients") +
 		" WHERE sessions.login_id = excluded.login_id AND sessions.ended_at = 0")
 }

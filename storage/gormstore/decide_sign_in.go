@@ -28,23 +28,23 @@ const assigned = `(SELECT string_agg(s.security_profile_id, '` + separator + `')
 const membership = `(SELECT m.roles FROM memberships m
 	WHERE m.account_uid = u.account_uid AND m.user_uid = u.uid) AS m_roles`
 
-func newStatements(d dialect, t *rowTypes) statements {
-	who := columnsOf[loginFacts](t).of("l") + ", " + columnsOf[sourceRow](t).of("src") + ", " +
-		columnsOf[userFacts](t).of("u") + ", " + columnsOf[accountFacts](t).of("a") + ", " + membership + ", " + assigned
+func newStatements(d dialect) statements {
+	who := columnsOf[loginFacts]().of("l") + ", " + columnsOf[sourceRow]().of("src") + ", " +
+		columnsOf[userFacts]().of("u") + ", " + columnsOf[accountFacts]().of("a") + ", " + membership + ", " + assigned
 	const account = "\n LEFT JOIN accounts a ON a.uid = u.account_uid"
-	scoped := columnsOf[membershipRow](t).of("sm") + ", " + columnsOf[accountFacts](t).of("sa")
-	session := "SELECT " + who + ", " + columnsOf[sessionRow](t).of("t") + ` FROM sessions t
+	scoped := columnsOf[membershipRow]().of("sm") + ", " + columnsOf[accountFacts]().of("sa")
+	session := "SELECT " + who + ", " + columnsOf[sessionRow]().of("t") + ` FROM sessions t
 			LEFT JOIN logins l ON l.id = t.login_id
 			LEFT JOIN login_sources src ON src.id = t.source_id AND src.login_id = l.id
 			LEFT JOIN users u ON u.uid = t.user_uid` + account
 	return statements{
-		principal: d.bind("SELECT " + who + ", " + columnsOf[lockoutRow](t).of("f") + ` FROM (SELECT 1 AS one) here
+		principal: d.bind("SELECT " + who + ", " + columnsOf[lockoutRow]().of("f") + ` FROM (SELECT 1 AS one) here
 			LEFT JOIN logins l ON l.profile_id = ? AND l.username_key = ?
 			LEFT JOIN login_sources src ON src.login_id = l.id AND src.address = ?
 			LEFT JOIN users u ON u.uid = l.user_uid` + account + `
 			LEFT JOIN phantoms f ON f.name_digest = ?`),
-		redemption: d.redemption(t),
-		withFamily: storedWithFamily(t),
+		redemption: d.redemption(),
+		withFamily: storedWithFamily(),
 		familyUse:  d.familyUse(),
 		principalOf: d.bind("SELECT " + who + ` FROM logins l
 			JOIN users u ON u.uid = l.user_uid` + account + anySource + `
@@ -52,7 +52,7 @@ func newStatements(d dialect, t *rowTypes) statements {
 		recipients: "SELECT " + who + ` FROM logins l
 			JOIN users u ON u.uid = l.user_uid` + account + anySource + `
 			WHERE l.profile_id = ?`,
-		family: d.bind("SELECT " + who + ", " + scoped + ", " + columnsOf[familyRow](t).of("t") + ` FROM families t
+		family: d.bind("SELECT " + who + ", " + scoped + ", " + columnsOf[familyRow]().of("t") + ` FROM families t
 			LEFT JOIN logins l ON l.id = t.login_id
 			LEFT JOIN login_sources src ON src.id = t.source_id AND src.login_id = l.id
 			LEFT JOIN users u ON u.uid = t.user_uid` + account + `
@@ -62,7 +62,7 @@ func newStatements(d dialect, t *rowTypes) statements {
 		session: d.bind(session + "\n WHERE t.id = ?"),
 		sessions: d.bind(session + `
 			WHERE t.user_uid = ? AND t.ended_at = 0 AND t.idle_until > ? AND t.expires_at > ? ORDER BY t.created_at DESC, t.id LIMIT CAST(? AS BIGINT)`),
-		authorization: d.bind("SELECT " + who + ", " + scoped + ", " + columnsOf[authorizationRow](t).of("t") + `, b.id AS session_id FROM authorizations t
+		authorization: d.bind("SELECT " + who + ", " + scoped + ", " + columnsOf[authorizationRow]().of("t") + `, b.id AS session_id FROM authorizations t
 			LEFT JOIN sessions b ON b.id = t.session_id AND b.ended_at = 0
 			LEFT JOIN logins l ON l.id = t.login_id
 			LEFT JOIN login_sources src ON src.id = t.source_id AND src.login_id = l.id
@@ -235,14 +235,14 @@ func (s *Store) RecordFailure(ctx context.Context, p storage.Principal, next sto
 // failureOf writes what is counted for everybody, if nobody did since p was
 // read: who writes of a source moves the version too.
 func (s *Store) failureOf(p *storage.Principal, next storage.Lockout) statement {
-	counted := columnsOf[lockoutRow](&s.rows)
+	counted := columnsOf[lockoutRow]()
 	seen := p.Lockout.Version
 	row := lockoutRowOf(next)
 	row.Version = seen + 1
 	if p.Known {
 		return statement{
 			sql:  "UPDATE logins SET " + counted.set("?") + " WHERE id = ? AND lockout_version = ?",
-			args: append(s.rows.values(&row), p.Login.ID, seen),
+			args: append(valuesOf(&row), p.Login.ID, seen),
 		}
 	}
 	day := next.LastFailureAt.Unix() / secondsPerDay
@@ -251,7 +251,7 @@ func (s *Store) failureOf(p *storage.Principal, next storage.Lockout) statement 
 		sql: "INSERT INTO phantoms (" + all.list() + ") VALUES (" + all.marks() + `)
 			ON CONFLICT (name_digest) DO UPDATE SET ` + (counted + " quiet_day").set("excluded.") + `
 			WHERE phantoms.lockout_version = ?`,
-		args: append(append([]any{phantomOf(p.Key)}, s.rows.values(&row)...), day, seen),
+		args: append(append([]any{phantomOf(p.Key)}, valuesOf(&row)...), day, seen),
 	}
 }
 

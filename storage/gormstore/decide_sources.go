@@ -23,7 +23,7 @@ func (r *sourceRow) record() storage.Source {
 // that were used last first.
 func (s *Store) Sources(ctx context.Context, loginID string) ([]storage.SourceState, error) {
 	rows, err := query[sourceRow](ctx, s, "sources of login",
-		"SELECT "+columnsOf[sourceRow](&s.rows).list()+" FROM login_sources WHERE login_id = ? ORDER BY seen_at DESC, id", loginID)
+		"SELECT "+columnsOf[sourceRow]().list()+" FROM login_sources WHERE login_id = ? ORDER BY seen_at DESC, id", loginID)
 	return recordsOf(rows, func(r *sourceRow) storage.SourceState {
 		return storage.SourceState{Source: r.record(), Counter: r.Counter.record()}
 	}), err

@@ -49,9 +49,9 @@ func (s *Store) AddTask(ctx context.Context, t storage.Task, limit int) error {
 		ClientID: t.ClientID, UserUID: t.UserUID, Username: storage.StorableText(t.Username), TraceID: t.TraceID,
 		State: string(storage.TaskWaiting), CreatedAt: micros(t.CreatedAt), ExpiresAt: micros(t.ExpiresAt),
 	}
-	all := columnsOf[taskRow](&s.rows)
+	all := columnsOf[taskRow]()
 	n, err := s.exec(ctx, "add task", "INSERT INTO tasks ("+all.list()+") SELECT "+all.marks()+
-		" WHERE (SELECT count(*) FROM tasks WHERE ended_at = 0 AND kind = ?) < ?", append(s.rows.values(&row), row.Kind, limit)...)
+		" WHERE (SELECT count(*) FROM tasks WHERE ended_at = 0 AND kind = ?) < ?", append(valuesOf(&row), row.Kind, limit)...)
 	return affected(n, err, s.wrap(ctx, "add task", storage.ErrTooMany))
 }
 
@@ -62,7 +62,7 @@ func (s *Store) ClaimTask(ctx context.Context) (storage.Task, error) {
 	rows, err := returning[taskRow](ctx, s, "claim task", `UPDATE tasks SET owner = ?, state = ?, events = 0, all_events = 0
 		WHERE ended_at = 0 AND `+orphanTask+` AND id = (SELECT id FROM tasks WHERE ended_at = 0 AND `+orphanTask+`
 			ORDER BY (SELECT max(e.ended_at) FROM tasks e WHERE e.kind = tasks.kind), created_at, id LIMIT 1)
-		RETURNING `+columnsOf[taskRow](&s.rows).list(), s.leaseOwner(), string(storage.TaskRunning))
+		RETURNING `+columnsOf[taskRow]().list(), s.leaseOwner(), string(storage.TaskRunning))
 	if err == nil && len(rows) == 0 {
 		err = s.wrap(ctx, "claim task", storage.ErrNotFound)
 	}
@@ -90,7 +90,7 @@ func (s *Store) FinishTask(ctx context.Context, t storage.Task) error {
 
 // taskColumns shows a task whose server is gone as one that waits.
 func (s *Store) taskColumns() string {
-	return columnsOf[taskRow](&s.rows).list() + ", CASE WHEN ended_at = 0 AND owner <> '' AND " + orphanTask + " THEN 1 ELSE 0 END AS orphan"
+	return columnsOf[taskRow]().list() + ", CASE WHEN ended_at = 0 AND owner <> '' AND " + orphanTask + " THEN 1 ELSE 0 END AS orphan"
 }
 
 type shownTaskRow struct {

@@ -58,7 +58,7 @@ func (r *familyRow) record() storage.TokenFamily {
 // insertFamily begins a family after a settlement that took effect.
 func (s *Store) insertFamily(f *storage.TokenFamily) statement {
 	row := familyRowOf(f)
-	return s.rows.insertion(&row)
+	return insertion(&row)
 }
 
 // formatRotations writes rotations as GENERATION@MICROSECONDS, separated by spaces.

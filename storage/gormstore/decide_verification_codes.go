@@ -55,7 +55,7 @@ func (s *Store) issueVerification(ctx context.Context, x storage.IssuedVerificat
 		return err
 	}
 	row := verificationRowOf(c)
-	insert := s.rows.insertion(&row)
+	insert := insertion(&row)
 	_, err = s.exec(ctx, "store verification code", insert.alone(), insert.args...)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 var listUsers = flag.Int("list-users", 1_000_000, "how many users BenchmarkListUsers lists")
@@ -16,7 +17,7 @@ var listUsers = flag.Int("list-users", 1_000_000, "how many users BenchmarkListU
 // counts, then the first, a middle and the last page by key, a middle page by number, and
 // searches. It reports the shortest time of five.
 func BenchmarkListUsers(b *testing.B) {
-	for name, url := range map[string]string{"sqlite": sqliteFile(b), "postgres": syncedPostgres(b).Database(b)} {
+	for name, url := range map[string]string{"sqlite": gormtest.SQLite(b), "postgres": syncedPostgres(b).Database(b)} {
 		b.Run(name, func(b *testing.B) { benchListUsers(b, url, *listUsers) })
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // TestListsIgnoreTheLocale gives a column the collation of a server with another locale. Text
@@ -17,7 +18,7 @@ import (
 // ignored.
 func TestListsIgnoreTheLocale(t *testing.T) {
 	t.Parallel()
-	url := postgres(t).Database(t)
+	url := gormtest.Postgres(t).Database(t)
 	if _, err := direct(t, url).Exec(`ALTER TABLE accounts ALTER COLUMN name TYPE TEXT COLLATE "en-x-icu"`); err != nil {
 		t.Fatal(err)
 	}

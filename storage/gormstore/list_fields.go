@@ -11,9 +11,9 @@ import (
 // fieldsOf returns the fields of lists that the tags "list" of a row type name: the
 // field of storage's record and, where the Go type does not say it, the kind. t is
 // the table, or its name in a join, with the dot.
-func fieldsOf[R any](rows *rowTypes, t string) fields {
+func fieldsOf[R any](t string) fields {
 	listed := fields{}
-	for _, column := range rows.known(reflect.TypeFor[R]()).columns {
+	for _, column := range rowTypeOf(reflect.TypeFor[R]()).columns {
 		if name, kind, _ := strings.Cut(column.field.Tag.Get("list"), ","); name != "" {
 			listed[name] = attribute{kind: listKind(kind, column.field.Type.Kind()), sql: t + column.name, unique: column.unique}
 		}
@@ -70,9 +70,9 @@ const usedProfile = "(id <> '" + storage.DefaultProfileID + "' OR version > 1 OR
 
 // userFields are the fields of lists of users. A user without a name in full is
 // looked for by its first and last name.
-func userFields(rows *rowTypes, t string) fields {
+func userFields(t string) fields {
 	name := "(CASE WHEN " + t + "name <> '' THEN " + t + "name ELSE TRIM(" + t + "first_name || ' ' || " + t + "last_name) END)"
-	return fieldsOf[userRow](rows, t).with("Name", attribute{sql: name})
+	return fieldsOf[userRow](t).with("Name", attribute{sql: name})
 }
 
 // usernameField is the name of a user's first login, in a list of users.

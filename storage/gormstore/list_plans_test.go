@@ -13,6 +13,7 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // driverOf returns the driver and the data source name of a store's database, for SQL of the
@@ -307,7 +308,7 @@ func TestSearchesUseIndexes(t *testing.T) {
 // index by time. A list from some time on starts there in the index by id.
 func TestAuditEventsSinceUseTheIndex(t *testing.T) {
 	t.Parallel()
-	url := sqliteFile(t)
+	url := gormtest.SQLite(t)
 	var c counter
 	s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
 	since := storage.Condition{Fields: []string{"Time"}, Tests: []storage.Test{{Op: storage.OpGreaterOrEqual, Value: "2031-05-17T10:20:30Z"}}}

@@ -132,7 +132,7 @@ func readAfter[R any](ctx context.Context, s *Store, p *paging, q storage.Query)
 }
 
 func readRows[R any](ctx context.Context, s *Store, p *paging, where statement, backwards bool, limit, offset int) ([]keyed[R], error) {
-	part := p.rows(p.selection(columnsOf[R](&s.rows)), p.orderValues(s.dialect), where, backwards, limit, offset)
+	part := p.rows(p.selection(columnsOf[R]()), p.orderValues(s.dialect), where, backwards, limit, offset)
 	return query[keyed[R]](ctx, s, "read page", p.running(part), part.args...)
 }
 

@@ -15,7 +15,7 @@ func recorded[W, R any](rows storage.Page[W], record func(*W) R) storage.Page[R]
 
 // byID is a list of configuration records in the order of their ids.
 func byID[R any](s *Store, what, table string) listing {
-	return listing{what: what, table: table, fields: fieldsOf[R](&s.rows, ""), key: byField("ID"), tie: "id"}
+	return listing{what: what, table: table, fields: fieldsOf[R](""), key: byField("ID"), tie: "id"}
 }
 
 // ListRealms lists realms, without a Sort by ID. Fields are ID, Name, the
@@ -66,7 +66,7 @@ const assignedKind = `(CASE
 func (s *Store) ListProfileAssignments(ctx context.Context, q storage.Query) (storage.Page[storage.ProfileAssignment], error) {
 	l := listing{
 		what: "profile assignments", table: "security_profile_assignments",
-		fields: fieldsOf[profileAssignmentRow](&s.rows, "").with("Kind", attribute{sql: assignedKind}),
+		fields: fieldsOf[profileAssignmentRow]("").with("Kind", attribute{sql: assignedKind}),
 		tie:    "security_profile_id party",
 	}
 	found, err := page[profileAssignmentRow](ctx, s, l, q)
@@ -173,7 +173,7 @@ func (r *deliveryRow) record() storage.DeliveryRecord {
 func (s *Store) ListDeliveries(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.DeliveryRecord], error) {
 	l := listing{
 		what: "deliveries", table: "message_attempts t JOIN messages m ON m.id = t.message_id",
-		fields: fieldsOf[attemptRow](&s.rows, "t.").and(fieldsOf[messageRow](&s.rows, "m.").under("Message.")),
+		fields: fieldsOf[attemptRow]("t.").and(fieldsOf[messageRow]("m.").under("Message.")),
 		key:    byField("EndedAt"), tie: "t.message_id t.number",
 	}
 	if senderID != "" {

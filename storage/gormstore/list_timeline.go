@@ -41,7 +41,7 @@ func (r *resolvedRow) timeline() storage.Timeline {
 // storage.ErrNotFound. It reads them in four statements, for people to look at.
 func (s *Store) Timeline(ctx context.Context, requestID string) (storage.Timeline, error) {
 	request, err := get[resolvedRow](ctx, s, "code request",
-		"SELECT "+columnsOf[resolvedRow](&s.rows).list()+" FROM code_requests WHERE id = ?", requestID)
+		"SELECT "+columnsOf[resolvedRow]().list()+" FROM code_requests WHERE id = ?", requestID)
 	if err != nil {
 		return storage.Timeline{}, err
 	}
@@ -105,7 +105,7 @@ func (s *Store) Messages(ctx context.Context, f storage.MessageFilter) ([]storag
 }
 
 func (s *Store) messages(ctx context.Context, rest string, args ...any) ([]storage.Message, error) {
-	rows, err := query[messageRow](ctx, s, "messages", "SELECT "+columnsOf[messageRow](&s.rows).list()+" FROM messages"+rest, args...)
+	rows, err := query[messageRow](ctx, s, "messages", "SELECT "+columnsOf[messageRow]().list()+" FROM messages"+rest, args...)
 	var found []storage.Message
 	for i := range rows {
 		m := rows[i].record()

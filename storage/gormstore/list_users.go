@@ -11,7 +11,7 @@ import (
 // paths into XP.
 func (s *Store) ListAccounts(ctx context.Context, realmID string, kind storage.UserKind, q storage.Query) (storage.Page[storage.Account], error) {
 	l := listing{
-		what: "accounts", table: "accounts", fields: fieldsOf[accountRow](&s.rows, ""), key: byField("ID"), tie: "uid",
+		what: "accounts", table: "accounts", fields: fieldsOf[accountRow](""), key: byField("ID"), tie: "uid",
 		scope: statement{sql: "realm_id = ?", args: []any{realmID}},
 	}
 	if kind != "" {
@@ -51,7 +51,7 @@ func (s *Store) ListUsers(ctx context.Context, scope storage.UserScope, q storag
 }
 
 func (s *Store) usersIn(scope storage.UserScope) listing {
-	l := listing{what: "users", table: "users", fields: userFields(&s.rows, "users."), key: byField("ID"), tie: "users.uid"}
+	l := listing{what: "users", table: "users", fields: userFields("users."), key: byField("ID"), tie: "users.uid"}
 	restrict := func(column, value string) {
 		if l.scope.sql != "" {
 			l.scope.sql += " AND "
@@ -113,8 +113,8 @@ func (s *Store) ListMemberships(ctx context.Context, scope storage.MembershipSco
 	l := listing{
 		what: "memberships", table: "memberships m",
 		joins: " JOIN accounts a ON a.uid = m.account_uid JOIN users u ON u.uid = m.user_uid",
-		fields: fieldsOf[membershipRow](&s.rows, "m.").and(fieldsOf[accountRow](&s.rows, "a.").under("Account.")).
-			and(userFields(&s.rows, "u.").under("User.")),
+		fields: fieldsOf[membershipRow]("m.").and(fieldsOf[accountRow]("a.").under("Account.")).
+			and(userFields("u.").under("User.")),
 		key: byField("CreatedAt"), tie: "m.account_uid m.user_uid",
 	}
 	switch {

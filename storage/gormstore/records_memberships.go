@@ -103,7 +103,7 @@ const activeMembers = ` FROM memberships m JOIN accounts a ON a.uid = m.account_
 func (s *Store) Members(ctx context.Context, userUID string, offset, limit int) (storage.Page[storage.Member], error) {
 	var page storage.Page[storage.Member]
 	rows, err := query[countedMemberRow](ctx, s, "members",
-		"SELECT "+columnsOf[memberRow](&s.rows).joined()+", count(*) OVER () AS total"+activeMembers+
+		"SELECT "+columnsOf[memberRow]().joined()+", count(*) OVER () AS total"+activeMembers+
 			" ORDER BY m.created_at, m.account_uid LIMIT CAST(? AS BIGINT) OFFSET ?", userUID, limit, offset)
 	if err != nil {
 		return page, err
@@ -122,7 +122,7 @@ func (s *Store) Members(ctx context.Context, userUID string, offset, limit int) 
 // the user is no member or the account is not active.
 func (s *Store) Member(ctx context.Context, userUID, accountID string) (storage.Member, error) {
 	row, err := get[memberRow](ctx, s, "member",
-		"SELECT "+columnsOf[memberRow](&s.rows).joined()+activeMembers+" AND a.id = ? ORDER BY a.kind, a.uid LIMIT 1", userUID, accountID)
+		"SELECT "+columnsOf[memberRow]().joined()+activeMembers+" AND a.id = ? ORDER BY a.kind, a.uid LIMIT 1", userUID, accountID)
 	return row.record(), err
 }
 
@@ -135,7 +135,7 @@ type membershipDetailRow struct {
 // active, or returns storage.ErrNotFound.
 func (s *Store) MembershipByID(ctx context.Context, id string) (storage.MembershipDetail, error) {
 	row, err := get[membershipDetailRow](ctx, s, "membership",
-		"SELECT "+columnsOf[membershipDetailRow](&s.rows).joined()+` FROM memberships m
+		"SELECT "+columnsOf[membershipDetailRow]().joined()+` FROM memberships m
 		JOIN accounts a ON a.uid = m.account_uid JOIN users u ON u.uid = m.user_uid WHERE m.id = ?`, id)
 	return row.record(), err
 }

@@ -10,13 +10,14 @@ import (
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // TestEverySealedColumnIsKnown tests that Reseal knows every column of sealed secrets.
 // Otherwise a new kind of secret would be forgotten when the master key changes.
 func TestEverySealedColumnIsKnown(t *testing.T) {
 	t.Parallel()
-	columns := schema(t, "sqlite", "file:"+strings.TrimPrefix(sqliteFile(t), "sqlite:"),
+	columns := schema(t, "sqlite", "file:"+strings.TrimPrefix(gormtest.SQLite(t), "sqlite:"),
 		`SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c
 		WHERE m.type = 'table' AND c.name LIKE '%\_key\_id' ESCAPE '\' ORDER BY 1`)
 	known := gormstore.SealedColumns()

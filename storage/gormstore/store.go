@@ -64,7 +64,6 @@ type Store struct {
 	reader     *gorm.DB
 	signs      *gorm.DB // see pools
 	statements statements
-	rows       rowTypes
 	cache      *cache
 	now        func() time.Time
 	rand       io.Reader
@@ -114,7 +113,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		listTimeout: cfg.ListTimeout, exactTotal: defaultExactTotal, listConns: make(chan struct{}, d.listConns()),
 		auditRetention: cfg.AuditRetention,
 	}
-	s.statements = newStatements(d, &s.rows)
+	s.statements = newStatements(d)
 	if s.pools, err = d.open(ctx); err != nil {
 		return nil, s.wrap(ctx, "open", err)
 	}
@@ -142,13 +141,20 @@ func (s *Store) attach(ctx context.Context, seen func(string)) (err error) {
 	return err
 }
 
+// over opens GORM on a pool. All pools of a store share what GORM knows of the row types.
 func (s *Store) over(db *sql.DB, seen func(string)) (*gorm.DB, error) {
-	return gorm.Open(s.dialect.gorm(newPool(db, seen, s.dialect.repeatable)), &gorm.Config{
+	config := &gorm.Config{
 		SkipDefaultTransaction: true, // every method is one statement or says InTx
 		DisableAutomaticPing:   true,
-		QueryFields:            true,           // each column by name
+		QueryFields:            true, // each column by name
+		NamingStrategy:         naming,
 		Logger:                 logger.Discard, // its slow-query log would print arguments
-	})
+	}
+	if s.writer != nil {
+		shared := *s.writer.Config
+		config = &shared
+	}
+	return gorm.Open(s.dialect.gorm(newPool(db, seen, s.dialect.repeatable)), config)
 }
 
 // Migrate brings the schema up to date and adds the default realm and the default

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // insertSpentIDs inserts IDs that have expired.
@@ -29,7 +30,7 @@ func insertSpentIDs(tb testing.TB, s *gormstore.Store, ids int) {
 // other rows without waiting.
 func TestSweepersShareTheWork(t *testing.T) {
 	t.Parallel()
-	url := postgres(t).Database(t)
+	url := gormtest.Postgres(t).Database(t)
 	one, other := open(t, gormstore.Config{URL: url}), open(t, gormstore.Config{URL: url})
 	insertSpentIDs(t, one, 25)
 	sweep := func(ctx context.Context, s *gormstore.Store, want int) {
@@ -145,7 +146,7 @@ func BenchmarkSweep(b *testing.B) {
 	const rows, limit = 100_000, 4000
 	for _, sweepers := range []int{1, 3} {
 		for dialect, fresh := range map[string]func() string{
-			"sqlite":   func() string { return sqliteFile(b) },
+			"sqlite":   func() string { return gormtest.SQLite(b) },
 			"postgres": func() string { return syncedPostgres(b).Database(b) },
 		} {
 			b.Run(fmt.Sprintf("%s/sweepers=%d", dialect, sweepers), func(b *testing.B) {

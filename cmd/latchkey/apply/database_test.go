@@ -3,7 +3,6 @@ package apply_test
 import (
 	"bytes"
 	"crypto/rand"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"latchkey/keys"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // database is an SQLite database to which tests apply documents.
@@ -32,11 +32,10 @@ func newDatabase(t *testing.T) *database {
 	db := &database{t: t}
 	var err error
 	db.store, err = gormstore.Open(t.Context(), gormstore.Config{
-		URL: "sqlite:" + filepath.Join(t.TempDir(), "test.db"), Relaxed: true, OnStatement: db.recordStatement,
+		URL: gormtest.SQLite(t), Relaxed: true, OnStatement: db.recordStatement,
 	})
 	must(t, err)
 	t.Cleanup(func() { _ = db.store.Close() })
-	must(t, db.store.Migrate(t.Context()))
 	sealer, err := keys.NewSealer(bytes.Repeat([]byte{1}, keys.MasterKeySize))
 	must(t, err)
 	peppers, err := keys.LoadPeppers(t.Context(), db.store, sealer, rand.Reader, time.Now())

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/storage"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/test/e2e/kit"
 )
 
@@ -320,7 +321,7 @@ func TestElasticPathOutage(t *testing.T) {
 	})
 	t.Run("postgres standby", func(t *testing.T) {
 		t.Parallel()
-		m := kit.NewElasticPath(t, kit.Postgres(t).Database(t))
+		m := kit.NewElasticPath(t, gormtest.Postgres(t).Database(t))
 		outage(m, t, func(b *kit.Outage, during func()) {
 			name := b.QueryOne("SELECT current_database()")
 			b.TurnReadOnly(t, name, "on")

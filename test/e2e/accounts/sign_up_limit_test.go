@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/test/e2e/kit"
 )
 
@@ -18,7 +19,7 @@ func TestSignUpLimit(t *testing.T) {
 	settings := []string{kit.LongRequestTimeout, "LATCHKEY_SIGN_UP_LIMIT=5/1h", "LATCHKEY_TRUSTED_PROXIES=127.0.0.0/8"}
 	for name, url := range map[string]func() string{
 		"sqlite":   func() string { return "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db") },
-		"postgres": func() string { return kit.Postgres(t).Database(t) },
+		"postgres": func() string { return gormtest.Postgres(t).Database(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/test/e2e/kit"
 )
 
@@ -46,7 +47,7 @@ func startReplica(w *kit.Fixture) (n *kit.Server, kill func()) {
 // once, by its idempotency ID.
 func TestKilledReplicas(t *testing.T) {
 	t.Parallel()
-	w := kit.NewFixture(t, kit.Postgres(t).Database(t))
+	w := kit.NewFixture(t, gormtest.Postgres(t).Database(t))
 	users := "Buyers:\n  - ID: acme\n    Name: Acme Ltd\n    Active: true\n    Users:\n" // one user for each request, because the newest request of a user replaces the others
 	for i := range 35 {
 		users += fmt.Sprintf("      - {ID: waiting-%d, Username: waiting-%d, Email: waiting-%d@example.com, Active: true}\n", i, i, i)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/test/e2e/kit"
 )
 
@@ -140,7 +141,7 @@ func hasStep(a *kit.OneServer, t *testing.T, o kit.Admin, requestID, step, reaso
 // one call for each.
 func TestThreeReplicas(t *testing.T) {
 	t.Parallel()
-	w := kit.NewFixture(t, kit.Postgres(t).Database(t))
+	w := kit.NewFixture(t, gormtest.Postgres(t).Database(t))
 	a := kit.NewOneServer(w)
 	names := kit.Numbered("third-", 60)
 	a.AddUsersWithoutPassword(names...)

@@ -28,8 +28,6 @@ import (
 	"latchkey/config"
 	"latchkey/grants/signin"
 	"latchkey/oauth/server"
-	"latchkey/storage/gormstore"
-	"latchkey/storage/storetest/pgtest"
 )
 
 // LongRequestTimeout is a setting for tests that send many requests at once. They test
@@ -39,16 +37,6 @@ const LongRequestTimeout = "LATCHKEY_REQUEST_TIMEOUT=40s"
 // BehindProxy is a setting that makes a server trust X-Forwarded-For, so that a test can
 // choose the address of its requests.
 const BehindProxy = "LATCHKEY_TRUSTED_PROXIES=127.0.0.0/8"
-
-// Postgres returns the PostgreSQL server of this test process. Its databases are migrated
-// and empty. It does not write to disk; tests of a crash of the database start their own.
-var Postgres = pgtest.Shared(pgtest.Config{Relaxed: true, Migrate: func(url string) error {
-	store, err := gormstore.Open(context.Background(), gormstore.Config{URL: url})
-	if err != nil {
-		return err
-	}
-	return errors.Join(store.Migrate(context.Background()), store.Close())
-}})
 
 // MasterKey is the master key of all databases.
 const MasterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/storage/gormstore/gormtest"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -26,7 +28,7 @@ func EachEmptyDatabase(t *testing.T, test func(t *testing.T, url string)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		test(t, Postgres(t).Database(t))
+		test(t, gormtest.Postgres(t).Database(t))
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"latchkey/oauth/server"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/storage/storetest/pgtest"
 )
 
@@ -77,12 +78,12 @@ func (p *prepared[T]) sqlite(t testing.TB) (databaseURL string, content T) {
 
 func (p *prepared[T]) postgres(t testing.TB) (databaseURL string, content T) {
 	t.Helper()
-	if Postgres(t).External() {
-		url := Postgres(t).Database(t)
+	if gormtest.Postgres(t).External() {
+		url := gormtest.Postgres(t).Database(t)
 		return url, p.fillAt(t, url)
 	}
 	template, content := p.template.get(func() (template *pgtest.Template, content T) {
-		template, err := Postgres(t).NewTemplate(func(url string) error {
+		template, err := gormtest.Postgres(t).NewTemplate(func(url string) error {
 			content = p.fillAt(t, url)
 			return nil
 		})

@@ -10,6 +10,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/storage"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/test/e2e/kit"
 )
 
@@ -19,7 +20,7 @@ func TestElasticPathBudget(t *testing.T) {
 	t.Parallel()
 	for name, url := range map[string]func(*testing.T) string{
 		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db") },
-		"postgres": func(t *testing.T) string { return kit.Postgres(t).Database(t) },
+		"postgres": func(t *testing.T) string { return gormtest.Postgres(t).Database(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

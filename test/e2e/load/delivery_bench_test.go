@@ -15,6 +15,7 @@ import (
 	"latchkey/oauth/server"
 	"latchkey/otp"
 	"latchkey/storage"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/test/e2e/kit"
 )
 
@@ -51,7 +52,7 @@ func BenchmarkDelivery(b *testing.B) {
 	})
 	b.Run("postgres", func(b *testing.B) {
 		for b.Loop() {
-			benchDelivery(b, "postgres", kit.Postgres(b).Database(b))
+			benchDelivery(b, "postgres", gormtest.Postgres(b).Database(b))
 		}
 	})
 }

@@ -19,19 +19,13 @@ import (
 	"latchkey/oauth/server"
 	"latchkey/otp"
 	"latchkey/storage"
-	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/storage/storetest/pgtest"
 	"latchkey/test/e2e/kit"
 )
 
 // durablePostgres starts a PostgreSQL server that syncs its commits to disk, for measurements.
-var durablePostgres = pgtest.Shared(pgtest.Config{Migrate: func(url string) error {
-	store, err := gormstore.Open(context.Background(), gormstore.Config{URL: url})
-	if err != nil {
-		return err
-	}
-	return errors.Join(store.Migrate(context.Background()), store.Close())
-}})
+var durablePostgres = pgtest.Shared(pgtest.Config{Migrate: gormtest.Migrate})
 
 // loadFixture is a database with three clients and numbered users, made for counting
 // and measuring: "machine" uses client credentials, "shop" passwords, codes

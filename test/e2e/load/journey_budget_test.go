@@ -16,7 +16,7 @@ import (
 
 	"latchkey/oauth/server"
 	"latchkey/storage"
-	"latchkey/test/e2e/kit"
+	"latchkey/storage/gormstore/gormtest"
 )
 
 // TestJourneyCommits tests that the whole journey of a one-time password (request, issue,
@@ -30,7 +30,7 @@ func TestJourneyCommits(t *testing.T) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		testJourneyCommits(t, kit.Postgres(t).Database(t))
+		testJourneyCommits(t, gormtest.Postgres(t).Database(t))
 	})
 }
 

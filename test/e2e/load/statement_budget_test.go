@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/grants/signin"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/test/e2e/kit"
 )
 
@@ -28,7 +29,7 @@ func TestBudgets(t *testing.T) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		testBudgets(t, kit.Postgres(t).Database(t), func(b *budget) []string { return b.postgres })
+		testBudgets(t, gormtest.Postgres(t).Database(t), func(b *budget) []string { return b.postgres })
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/test/e2e/kit"
 )
 
@@ -33,7 +34,7 @@ func TestBackup(t *testing.T) {
 		}
 		checkBackupFile(t, file)
 		mustFail(t, w.Environ(), "exists", "backup", file)
-		for _, target := range []string{"sqlite:" + filepath.Join(t.TempDir(), "restored.db"), kit.Postgres(t).Empty(t)} {
+		for _, target := range []string{"sqlite:" + filepath.Join(t.TempDir(), "restored.db"), gormtest.Postgres(t).Empty(t)} {
 			mustRun(t, environOf(target), "restore", file)
 			mustFail(t, environOf(target), "not empty", "restore", file)
 			mustRun(t, environOf(target), "audit", "verify", "--expect", made.AuditHead)

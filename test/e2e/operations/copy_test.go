@@ -11,6 +11,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // registers the driver "pgx"
 
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/test/e2e/kit"
 )
 
@@ -21,7 +22,7 @@ const manyUsers = 100_000
 func otherDatabase(t *testing.T, databaseURL string) string {
 	t.Helper()
 	if strings.HasPrefix(databaseURL, "sqlite:") {
-		return kit.Postgres(t).Empty(t)
+		return gormtest.Postgres(t).Empty(t)
 	}
 	return "sqlite:" + filepath.Join(t.TempDir(), "target.db")
 }

@@ -14,6 +14,7 @@ import (
 	"latchkey/oauth/server"
 	"latchkey/otp"
 	"latchkey/storage"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/test/e2e/kit"
 )
 
@@ -55,7 +56,7 @@ type timingTest struct {
 func TestUsersCannotBeToldApart(t *testing.T) { //nolint:paralleltest // see above
 	for name, database := range map[string]func() string{
 		"sqlite":   func() string { return "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db") },
-		"postgres": func() string { return kit.Postgres(t).Database(t) },
+		"postgres": func() string { return gormtest.Postgres(t).Database(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newTimingTest(t, database())

@@ -1,7 +1,6 @@
 package privacy
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -14,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/storage/storetest/pgtest"
 	"latchkey/test/e2e/kit"
 )
@@ -342,13 +341,7 @@ func TestRenewalOutage(t *testing.T) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		server, err := pgtest.Start(pgtest.Config{Migrate: func(url string) error {
-			store, err := gormstore.Open(context.Background(), gormstore.Config{URL: url})
-			if err != nil {
-				return err
-			}
-			return errors.Join(store.Migrate(context.Background()), store.Close())
-		}})
+		server, err := pgtest.Start(pgtest.Config{Migrate: gormtest.Migrate})
 		if err != nil {
 			t.Fatal(err)
 		}

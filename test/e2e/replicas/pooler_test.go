@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/test/e2e/kit"
 )
 
@@ -13,8 +14,8 @@ import (
 // eight connections, with the plain URL and an empty database.
 func TestPooler(t *testing.T) {
 	t.Parallel()
-	pooler := kit.Postgres(t).Pooler(t, 8)
-	w := kit.NewFixture(t, pooler.URL(kit.Postgres(t).Empty(t)))
+	pooler := gormtest.Postgres(t).Pooler(t, 8)
+	w := kit.NewFixture(t, pooler.URL(gormtest.Postgres(t).Empty(t)))
 	const short = "LATCHKEY_REQUEST_TIMEOUT=5s"
 	servers := []*kit.Server{w.Serve(short), w.Serve(short)}
 	within(t, 3*time.Second, "both poll, and say so", func() bool {
@@ -62,8 +63,8 @@ func TestPooler(t *testing.T) {
 // direct URL.
 func TestDirectURL(t *testing.T) {
 	t.Parallel()
-	direct := kit.Postgres(t).Empty(t)
-	w := kit.NewFixture(t, kit.Postgres(t).Pooler(t, 8).URL(direct))
+	direct := gormtest.Postgres(t).Empty(t)
+	w := kit.NewFixture(t, gormtest.Postgres(t).Pooler(t, 8).URL(direct))
 	n := w.Serve("LATCHKEY_DATABASE_DIRECT_URL=" + direct)
 	within(t, 5*time.Second, "it listens, and says so", func() bool {
 		_, body := ops(t, n, "/readyz")

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/test/e2e/kit"
 )
 
@@ -55,7 +56,7 @@ func TestRestartAfterKillIsInTime(t *testing.T) {
 // its heartbeat until it is done, so the other server does not send a second copy.
 func TestStoppingServerKeepsItsWork(t *testing.T) {
 	t.Parallel()
-	w := kit.NewFixture(t, kit.Postgres(t).Database(t))
+	w := kit.NewFixture(t, gormtest.Postgres(t).Database(t))
 	a := kit.NewOneServer(w)
 	a.Server.Stop()
 	a.AddUsersWithoutPassword("patient")
@@ -90,7 +91,7 @@ func TestStoppingServerKeepsItsWork(t *testing.T) {
 // nothing and does not replace the newer code.
 func TestNewestRequestWinsOverFrozenServer(t *testing.T) {
 	t.Parallel()
-	w := kit.NewFixture(t, kit.Postgres(t).Database(t))
+	w := kit.NewFixture(t, gormtest.Postgres(t).Database(t))
 	a := kit.NewOneServer(w)
 	a.Server.Stop()
 	a.AddUsersWithoutPassword("twice")

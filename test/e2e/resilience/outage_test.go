@@ -3,13 +3,12 @@ package resilience
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"latchkey/storage/gormstore"
+	"latchkey/storage/gormstore/gormtest"
 	"latchkey/storage/storetest/pgtest"
 	"latchkey/test/e2e/kit"
 )
@@ -118,13 +117,7 @@ func nothingHappened(b *kit.Outage, t *testing.T) {
 // TestPostgresStopped lets PostgreSQL crash under a running server.
 func TestPostgresStopped(t *testing.T) {
 	t.Parallel()
-	server, err := pgtest.Start(pgtest.Config{Migrate: func(url string) error {
-		store, err := gormstore.Open(context.Background(), gormstore.Config{URL: url})
-		if err != nil {
-			return err
-		}
-		return errors.Join(store.Migrate(context.Background()), store.Close())
-	}})
+	server, err := pgtest.Start(pgtest.Config{Migrate: gormtest.Migrate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +164,7 @@ func TestReadOnlyDatabase(t *testing.T) {
 	t.Parallel()
 	t.Run("postgres standby", func(t *testing.T) {
 		t.Parallel()
-		b := prepareOutage(kit.NewOneServer(kit.NewFixture(t, kit.Postgres(t).Database(t))))
+		b := prepareOutage(kit.NewOneServer(kit.NewFixture(t, gormtest.Postgres(t).Database(t))))
 		name := b.QueryOne("SELECT current_database()")
 		b.TurnReadOnly(t, name, "on")
 		together(b, t, writes(b))
@@ -183,7 +176,7 @@ func TestReadOnlyDatabase(t *testing.T) {
 	})
 	t.Run("postgres locked", func(t *testing.T) {
 		t.Parallel()
-		b := prepareOutage(kit.NewOneServer(kit.NewFixture(t, kit.Postgres(t).Database(t)), "LATCHKEY_REQUEST_TIMEOUT=5s"))
+		b := prepareOutage(kit.NewOneServer(kit.NewFixture(t, gormtest.Postgres(t).Database(t)), "LATCHKEY_REQUEST_TIMEOUT=5s"))
 		whileHeld(b, t, "BEGIN", "LOCK TABLE logins, phantoms, families, revoked_tokens, code_requests IN EXCLUSIVE MODE")
 	})
 	t.Run("sqlite locked", func(t *testing.T) {
