@@ -174,7 +174,7 @@ func requiredAlgs(given []string) ([]string, error) {
 	}
 	var algs []string
 	for _, alg := range given {
-		if _, err := signingMethod(alg); err != nil {
+		if _, err := signingMethodOf(alg); err != nil {
 			return nil, err
 		}
 		if !slices.Contains(algs, alg) {

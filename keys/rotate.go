@@ -247,7 +247,7 @@ func (r *Ring) apply(ctx context.Context, c *change, fresh storage.SigningKey) e
 // plan returns what a planner would do now.
 func (r *Ring) plan(ctx context.Context, alg string, plan planner) (Plan, error) {
 	if alg != "" {
-		if _, err := signingMethod(alg); err != nil {
+		if _, err := signingMethodOf(alg); err != nil {
 			return Plan{}, err
 		}
 	}

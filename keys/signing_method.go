@@ -3,7 +3,9 @@ package keys
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -34,41 +36,75 @@ func supportedAlgs(first []string) []string {
 	return algs
 }
 
-// signingMethod returns the signing method of alg. The methods of the library for ECDSA and
-// RSA sign with keys in memory only. The methods here take any crypto.Signer, for example
-// one that calls a key management service.
-func signingMethod(alg string) (jwt.SigningMethod, error) {
+// signingMethod makes the JWS signature of a message with a key. The methods of the JWT
+// library for ECDSA and RSA sign with keys in memory only. The methods here take any
+// crypto.Signer, for example one that calls a key management service. They always use
+// crypto/rand, because a nonce that repeats reveals an ECDSA key. They return
+// jwt.ErrInvalidKeyType for a key of another algorithm.
+type signingMethod func(message []byte, key crypto.Signer) ([]byte, error)
+
+// signingMethodOf returns the signing method of alg.
+func signingMethodOf(alg string) (signingMethod, error) {
 	switch alg {
 	case ES256:
-		return ecdsaMethod{jwt.SigningMethodES256}, nil
+		return signES256, nil
 	case RS256:
-		return rsaMethod{jwt.SigningMethodRS256}, nil
+		return signRS256, nil
 	case EdDSA:
-		return jwt.SigningMethodEdDSA, nil
+		return signEdDSA, nil
 	}
 	return nil, fmt.Errorf("%w: %q", ErrUnsupportedAlg, alg)
 }
 
-// ecdsaMethod is ES256 for any crypto.Signer.
-type ecdsaMethod struct{ *jwt.SigningMethodECDSA }
+// halfES256 is the size of each of the numbers r and s of ES256 in bytes.
+const halfES256 = 32
 
-// Sign returns the signature as r||s (RFC 7518 §3.4). A crypto.Signer returns it in ASN.1.
-// Sign always uses crypto/rand, because a nonce that repeats reveals the key.
-func (m ecdsaMethod) Sign(signingString string, key any) ([]byte, error) {
-	signer, ok := key.(crypto.Signer)
-	if !ok {
+// signES256 returns the signature as r||s (RFC 7518 §3.4). A crypto.Signer returns it in
+// ASN.1.
+func signES256(message []byte, key crypto.Signer) ([]byte, error) {
+	public, ok := publicOf(key).(*ecdsa.PublicKey)
+	if !ok || public.Curve.Params().BitSize != 8*halfES256 {
 		return nil, jwt.ErrInvalidKeyType
 	}
-	public, ok := signer.Public().(*ecdsa.PublicKey)
-	if !ok || public.Curve.Params().BitSize != m.CurveBits {
-		return nil, jwt.ErrInvalidKeyType
-	}
-	digest := sha256.Sum256([]byte(signingString))
-	der, err := signer.Sign(rand.Reader, digest[:], m.Hash)
+	digest := sha256.Sum256(message)
+	der, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	return fixedWidth(der, m.KeySize)
+	return fixedWidth(der, halfES256)
+}
+
+// signRS256 returns the PKCS #1 v1.5 signature (RFC 7518 §3.3).
+func signRS256(message []byte, key crypto.Signer) ([]byte, error) {
+	if _, ok := publicOf(key).(*rsa.PublicKey); !ok {
+		return nil, jwt.ErrInvalidKeyType
+	}
+	digest := sha256.Sum256(message)
+	signature, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return signature, nil
+}
+
+// signEdDSA returns the Ed25519 signature (RFC 8037 §3.1).
+func signEdDSA(message []byte, key crypto.Signer) ([]byte, error) {
+	if _, ok := publicOf(key).(ed25519.PublicKey); !ok {
+		return nil, jwt.ErrInvalidKeyType
+	}
+	signature, err := key.Sign(rand.Reader, message, crypto.Hash(0))
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return signature, nil
+}
+
+// publicOf returns the public half of a key; nil: there is no key.
+func publicOf(key crypto.Signer) crypto.PublicKey {
+	if key == nil {
+		return nil
+	}
+	return key.Public()
 }
 
 // fixedWidth converts an ASN.1 signature (RFC 3279 §2.2.3) into r||s, each padded

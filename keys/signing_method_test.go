@@ -46,7 +46,7 @@ func TestAnySignerSigns(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: newEntry: %v", alg, err)
 		}
-		token, err := e.sign(e.headers[TypeAccessToken], map[string]any{"sub": "u"})
+		token, err := e.token(e.headers[TypeAccessToken], map[string]any{"sub": "u"})
 		if err != nil {
 			t.Fatalf("%s: sign: %v", alg, err)
 		}
@@ -73,7 +73,7 @@ func TestSignerFailureIsReported(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.sign("x", map[string]any{}); !errors.Is(err, down) {
+		if _, err := e.token("x", map[string]any{}); !errors.Is(err, down) {
 			t.Errorf("%s: sign: got %v, want the error of the signer", alg, err)
 		}
 	}
@@ -102,14 +102,29 @@ func TestKeysThatDoNotFit(t *testing.T) {
 			t.Errorf("%s: got no error, want one", name)
 		}
 	}
-	method := ecdsaMethod{jwt.SigningMethodES256}
-	for name, key := range map[string]any{"P-384": p384, "bytes": []byte("secret"), "nil": nil} {
-		if _, err := method.Sign("x", key); !errors.Is(err, jwt.ErrInvalidKeyType) {
-			t.Errorf("ES256 with %s: got %v, want ErrInvalidKeyType", name, err)
-		}
+	edwards, err := generatePrivate(EdDSA, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := (rsaMethod{jwt.SigningMethodRS256}).Sign("x", []byte("secret")); !errors.Is(err, jwt.ErrInvalidKeyType) {
-		t.Errorf("RS256 with bytes: got %v, want ErrInvalidKeyType", err)
+	for _, c := range []struct {
+		name, alg string
+		key       crypto.Signer
+	}{
+		{"P-384", ES256, p384},
+		{"Ed25519", ES256, edwards},
+		{"no key", ES256, nil},
+		{"P-256", RS256, p256},
+		{"no key", RS256, nil},
+		{"P-256", EdDSA, p256},
+		{"no key", EdDSA, nil},
+	} {
+		sign, err := signingMethodOf(c.alg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sign([]byte("x"), c.key); !errors.Is(err, jwt.ErrInvalidKeyType) {
+			t.Errorf("%s with %s: got %v, want ErrInvalidKeyType", c.alg, c.name, err)
+		}
 	}
 }
 

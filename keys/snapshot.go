@@ -40,7 +40,7 @@ type snapshot struct {
 type entry struct {
 	record  storage.SigningKey
 	key     Key
-	method  jwt.SigningMethod
+	sign    signingMethod
 	jwk     gojose.JSONWebKey
 	jwkJSON []byte
 	headers map[string]string // encoded protected header by typ
@@ -123,7 +123,7 @@ func SigningKeyContext(kid string) string { return "signing-key:" + kid }
 // newEntry returns the entry of a key for the record's algorithm. kid "" means the
 // thumbprint of the public key. private may be nil.
 func newEntry(record storage.SigningKey, kid string, public crypto.PublicKey, private crypto.Signer) (*entry, error) {
-	method, err := signingMethod(record.Alg)
+	sign, err := signingMethodOf(record.Alg)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func newEntry(record storage.SigningKey, kid string, public crypto.PublicKey, pr
 		return nil, fmt.Errorf("encode public key: %w", err)
 	}
 	e := &entry{
-		record: record, method: method, jwk: jwk, jwkJSON: encoded,
+		record: record, sign: sign, jwk: jwk, jwkJSON: encoded,
 		key:     Key{KID: jwk.KeyID, Alg: record.Alg, Private: private, Public: public},
 		headers: map[string]string{},
 	}

@@ -65,11 +65,12 @@ func (r *Ring) Signer(alg, typ string) (sign func(claims any) (string, error), e
 			return nil, err
 		}
 	}
-	return func(claims any) (string, error) { return e.sign(head, claims) }, nil
+	return func(claims any) (string, error) { return e.token(head, claims) }, nil
 }
 
-// sign returns a token with the encoded header head and the claims.
-func (e *entry) sign(head string, claims any) (string, error) {
+// token returns a token with the encoded header head and the claims. It is written into one
+// buffer, because it is the largest text that most requests make.
+func (e *entry) token(head string, claims any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", fmt.Errorf("encode claims: %w", err)
@@ -77,13 +78,20 @@ func (e *entry) sign(head string, claims any) (string, error) {
 	if len(payload) == 0 || payload[0] != '{' {
 		return "", errors.New("encode claims: not a JSON object")
 	}
-	text := head + "." + base64.RawURLEncoding.EncodeToString(payload)
-	signature, err := e.method.Sign(text, e.key.Private)
+	encoding := base64.RawURLEncoding
+	token := make([]byte, 0, len(head)+1+encoding.EncodedLen(len(payload))+1+encoding.EncodedLen(usualSignature))
+	token = append(append(token, head...), '.')
+	token = encoding.AppendEncode(token, payload)
+	signature, err := e.sign(token, e.key.Private)
 	if err != nil {
 		return "", fmt.Errorf("sign with %s key %q: %w", e.key.Alg, e.key.KID, err)
 	}
-	return text + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+	token = encoding.AppendEncode(append(token, '.'), signature)
+	return string(token), nil
 }
+
+// usualSignature is the size of a signature of ES256 and EdDSA in bytes.
+const usualSignature = 64
 
 // Parse verifies a token that a Ring has signed, and decodes its claims into claims, a
 // pointer to a struct or a jwt.MapClaims. The rules are those of RFC 9068 §4 and RFC 8725
