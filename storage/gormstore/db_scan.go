@@ -14,10 +14,7 @@ import (
 
 // rowTypes remembers the columns of row types. A row type is a struct of strings,
 // whole numbers, booleans, blobs and structs of these, with GORM's tags.
-var (
-	rowTypes   sync.Map // *rowType by reflect.Type
-	rowSchemas sync.Map // GORM's own
-)
+var rowTypes sync.Map // *rowType by reflect.Type
 
 // naming does not form plurals: each row type that is a table names it.
 var naming = schema.NamingStrategy{SingularTable: true}
@@ -44,7 +41,8 @@ func rowTypeOf(row reflect.Type) *rowType {
 	if known, ok := rowTypes.Load(row); ok {
 		return known.(*rowType) //nolint:forcetypeassert // nothing else is stored
 	}
-	parsed, err := schema.Parse(reflect.New(row).Interface(), &rowSchemas, naming)
+	// GORM's schema is not kept: it takes several times the memory of what is used of it.
+	parsed, err := schema.Parse(reflect.New(row).Interface(), new(sync.Map), naming)
 	if err != nil {
 		panic(err)
 	}
