@@ -22,6 +22,11 @@ const (
 	severalHostsTimeout = 1500 * time.Millisecond
 )
 
+// cachedStatements is how many statements a connection remembers. pgx reserves memory for
+// all of them, twice for each connection, and its default is 512. Requests for tokens use
+// some twenty.
+const cachedStatements = 128
+
 // sessionSetting is a setting of PostgreSQL for a session or a transaction.
 type sessionSetting struct{ name, value string }
 
@@ -67,6 +72,12 @@ func newConnector(url string, settings []sessionSetting) (*connector, error) {
 	}
 	if conn.RuntimeParams["application_name"] == "" {
 		conn.RuntimeParams["application_name"] = "latchkey"
+	}
+	if !strings.Contains(url, "statement_cache_capacity=") {
+		conn.StatementCacheCapacity = cachedStatements
+	}
+	if !strings.Contains(url, "description_cache_capacity=") {
+		conn.DescriptionCacheCapacity = cachedStatements
 	}
 	c := &connector{conn: conn, hosts: hostsOf(conn), modeGiven: strings.Contains(url, "default_query_exec_mode=")}
 	if conn.ConnectTimeout == 0 {
