@@ -30,30 +30,18 @@ func (c *cli) serveCommand() *cobra.Command {
 	})
 }
 
-const (
-	// gcPercent lets the heap grow to 2.7 times the live memory before a collection.
-	// Live memory is small, since a server holds no tokens. With Go's default there
-	// would be a collection every few hundred requests. With 300 a server that hashes
-	// no passwords has up to 67 MB resident, with 170 up to 57 MB.
-	gcPercent = 170
-	// Parts of the memory limit of Go's runtime, in MiB: the most that a server needs
-	// itself, and the memory of one password hash while it is computed.
-	ownMemory, hashMemory = 48, 20
-)
+// Parts of the memory limit of Go's runtime, in MiB: the most that a server needs itself,
+// and the memory of one password hash while it is computed.
+const ownMemory, hashMemory = 48, 20
 
-// limitMemory lets the garbage collector run less often, and sets a memory limit. The
-// variables GOGC and GOMEMLIMIT of Go's runtime take precedence.
+// limitMemory sets a memory limit. The variable GOMEMLIMIT of Go's runtime takes
+// precedence.
 func (c *cli) limitMemory(cfg config.Config) {
-	given := func(name string) bool {
-		return slices.ContainsFunc(c.environ, func(v string) bool { return strings.HasPrefix(v, name+"=") })
+	if slices.ContainsFunc(c.environ, func(v string) bool { return strings.HasPrefix(v, "GOMEMLIMIT=") }) {
+		return
 	}
-	if !given("GOGC") {
-		debug.SetGCPercent(gcPercent)
-	}
-	if !given("GOMEMLIMIT") {
-		hashes := cmp.Or(cfg.HashConcurrency, runtime.GOMAXPROCS(0)) // as signin.HasherConfig has it
-		debug.SetMemoryLimit(int64(ownMemory+hashMemory*hashes) << 20)
-	}
+	hashes := cmp.Or(cfg.HashConcurrency, runtime.GOMAXPROCS(0)) // as signin.HasherConfig has it
+	debug.SetMemoryLimit(int64(ownMemory+hashMemory*hashes) << 20)
 }
 
 // serve runs the server until ctx ends.
