@@ -3,12 +3,13 @@ GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lin
 GOVULNCHECK ?= $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0
 FUZZTIME ?= 30s
 
-# RACE excludes from the race detector SQLite, which is translated from C, and the
-# password hashes. Neither shares memory between goroutines, and watching them takes
-# several times as long. No package may be excluded that uses sync.Map: the linker may
-# take its copy of that generic code for the whole program, and everybody's uses of it
+# RACE is the race detector without checkptr, which inspects conversions of unsafe pointers:
+# only dependencies have those. RACE excludes from the detector SQLite, which is translated
+# from C, and the password hashes. Neither shares memory between goroutines, and watching
+# them takes several times as long. No package may be excluded that uses sync.Map: the linker
+# may take its copy of that generic code for the whole program, and everybody's uses of it
 # are reported then. "go vet" takes the same flags, so that it compiles nothing more.
-RACE = -race -gcflags='modernc.org/...=-race=false' -gcflags='golang.org/x/crypto/...=-race=false'
+RACE = -race -gcflags='all=-d=checkptr=0' -gcflags='modernc.org/...=-race=false' -gcflags='golang.org/x/crypto/...=-race=false'
 
 # PARALLEL runs more tests at once than there are processors, because stories mostly
 # wait: for a deadline, for the disk, for a hash that another one computes.

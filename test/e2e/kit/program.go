@@ -66,7 +66,7 @@ func BuildFlags() []string {
 	if !RaceDetector {
 		return nil
 	}
-	return []string{"-race", "-gcflags=modernc.org/...=-race=false", "-gcflags=golang.org/x/crypto/...=-race=false"}
+	return []string{"-race", "-gcflags=all=-d=checkptr=0", "-gcflags=modernc.org/...=-race=false", "-gcflags=golang.org/x/crypto/...=-race=false"}
 }
 
 // cacheDir returns a directory in the user's cache for a checkout of the module.
