@@ -1,13 +1,17 @@
 package storetest
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // Database opens a store on one database. Each call opens another store on the same
 // database, which is closed at the end of the test.
 type Database func(t *testing.T) Store
 
-// Run runs the suite. fresh creates a new, migrated database for a test.
-func Run(t *testing.T, fresh func(t *testing.T) Database) {
+// Run runs the suite. fresh creates a new, migrated database for a test. The parts of the suite
+// that are named in without do not run.
+func Run(t *testing.T, fresh func(t *testing.T) Database, without ...string) {
 	for name, part := range map[string]func(*testing.T, func(*testing.T) Database){
 		"Configuration":   testConfiguration,
 		"People":          testPeople,
@@ -41,6 +45,9 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"Authorizations":  testAuthorizations,
 		"Tasks":           testTasks,
 	} {
+		if slices.Contains(without, name) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			part(t, fresh)

@@ -108,7 +108,11 @@ func pageKeys(m *kit.OrderCloud, t *testing.T) {
 		"pageSize=100", "pageSize=99&sortBy=!ID", "pageSize=100&sortBy=LastName,!FirstName", "pageSize=100&sortBy=!Username",
 		"pageSize=100&sortBy=xp.group.name,!xp.number", "pageSize=37&Active=false", "pageSize=100&sortBy=Active,!xp.number&search=u0",
 	} {
-		for _, first := range []string{"", "&page=2&pageKey=first"} {
+		starts := []string{""}
+		if strings.Contains(query, "sortBy=xp") { // the start does not depend on the order
+			starts = append(starts, "&page=2&pageKey=first")
+		}
+		for _, first := range starts {
 			seen, last, query := map[string]bool{}, pageOfUsers{}, query
 			for next := query + first; next != ""; {
 				page := list(m, t, next)

@@ -78,25 +78,24 @@ func queryOperations(m *kit.OrderCloud, t *testing.T) (all []queryOperation) {
 // TestQueriesAreCompleteOrRefused tests that every operation refuses a query that is malformed,
 // misspelled, empty or repeated, and changes nothing.
 func TestQueriesAreCompleteOrRefused(t *testing.T) {
-	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
-		makeAssignments(m, t)
-		operations := queryOperations(m, t)
-		before := everything(m, t)
-		for _, o := range operations {
-			for _, query := range o.badQueries() {
-				mustRefuseQuery(m, t, o, query)
-			}
+	t.Parallel()
+	m := kit.OneOrderCloud(t, kit.LongRequestTimeout)
+	makeAssignments(m, t)
+	operations := queryOperations(m, t)
+	before := everything(m, t)
+	for _, o := range operations {
+		for _, query := range o.badQueries() {
+			mustRefuseQuery(m, t, o, query)
 		}
-		for _, o := range operations {
-			if o.method == http.MethodDelete {
-				mustRefuseBody(m, t, o)
-			}
+	}
+	for _, o := range operations {
+		if o.method == http.MethodDelete {
+			mustRefuseBody(m, t, o)
 		}
-		if after := everything(m, t); after != before {
-			t.Errorf("got a change:\n%s\nbefore:\n%s", after, before)
-		}
-		deletesOnlyWhatIsNamed(m, t)
-	})
+	}
+	if after := everything(m, t); after != before {
+		t.Errorf("got a change:\n%s\nbefore:\n%s", after, before)
+	}
 }
 
 // makeAssignments creates an object of each type, and assigns a security profile and a sender
@@ -180,9 +179,11 @@ func mustRefuseQuery(m *kit.OrderCloud, t *testing.T, o queryOperation, query st
 	}
 }
 
-// deletesOnlyWhatIsNamed removes the assignments one by one.
-func deletesOnlyWhatIsNamed(m *kit.OrderCloud, t *testing.T) {
-	t.Helper()
+// TestDeletesOnlyWhatIsNamed removes the assignments one by one.
+func TestDeletesOnlyWhatIsNamed(t *testing.T) { kit.EachOrderCloud(t, nil, deletesOnlyWhatIsNamed) }
+
+func deletesOnlyWhatIsNamed(t *testing.T, m *kit.OrderCloud) {
+	makeAssignments(m, t)
 	total := func(path, want string) {
 		t.Helper()
 		if got := m.Do(t, 200, "GET", path, nil); !strings.Contains(got.Body, `"TotalCount":`+want+",") {

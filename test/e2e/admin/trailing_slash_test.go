@@ -15,15 +15,15 @@ import (
 // TestTrailingSlash tests that a path with a slash at its end is the same resource, for each
 // operation and each caller, and in the metrics.
 func TestTrailingSlash(t *testing.T) {
-	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
-		m.HTTPClient = &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-		makeAssignments(m, t)
-		t.Run("every operation", func(t *testing.T) { slashOfEveryOperation(m, t) })
-		t.Run("life of a user", func(t *testing.T) { slashesOfOneUser(m, t) })
-		t.Run("sign-in", func(t *testing.T) { slashesOfSignIn(m, t) })
-		t.Run("members", func(t *testing.T) { slashesOfMembers(m, t) })
-		t.Run("empty name", func(t *testing.T) { emptyNameDeletesNothing(m, t) })
-	})
+	t.Parallel()
+	m := kit.OneOrderCloud(t, kit.LongRequestTimeout)
+	m.HTTPClient = &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	makeAssignments(m, t)
+	t.Run("every operation", func(t *testing.T) { slashOfEveryOperation(m, t) })
+	t.Run("life of a user", func(t *testing.T) { slashesOfOneUser(m, t) })
+	t.Run("sign-in", func(t *testing.T) { slashesOfSignIn(m, t) })
+	t.Run("members", func(t *testing.T) { slashesOfMembers(m, t) })
+	t.Run("empty name", func(t *testing.T) { emptyNameDeletesNothing(m, t) })
 }
 
 // slashOfEveryOperation sends requests that change nothing, with and without the slash. Both

@@ -73,6 +73,14 @@ func EachOrderCloud(t *testing.T, settings []string, test func(t *testing.T, m *
 	})
 }
 
+// OneOrderCloud returns the servers of EachOrderCloud on SQLite, for tests of what does not depend
+// on the database.
+func OneOrderCloud(t *testing.T, settings ...string) *OrderCloud {
+	t.Helper()
+	databaseURL, operator := orderCloudDatabase.sqlite(t)
+	return newOrderCloud(t, databaseURL, operator, settings...)
+}
+
 // orderCloudDatabase contains only the client of the first administrator.
 var orderCloudDatabase = &prepared[Client]{fill: (*Fixture).createOperator}
 
