@@ -67,8 +67,7 @@ func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- application.serve() }()
-	c.explainDemo(sc.Settings, application.origin)
-	err = server.RunOn(ctx, sc, store)
+	err = server.RunOn(ctx, sc, store, func() { c.explainDemo(sc.Settings, application.origin) })
 	return errors.Join(err, application.close(), <-served, store.Close())
 }
 

@@ -118,12 +118,13 @@ func (c Config) Release() {
 }
 
 // RunOn is Run on an open store, which it does not close. It does not wait for the
-// database.
-func RunOn(ctx context.Context, cfg Config, store *gormstore.Store) error {
+// database. It calls onStart when all is prepared, just before it serves.
+func RunOn(ctx context.Context, cfg Config, store *gormstore.Store, onStart func()) error {
 	s, err := start(ctx, cfg, store)
 	if err != nil {
 		return err
 	}
+	onStart()
 	return s.run(ctx)
 }
 

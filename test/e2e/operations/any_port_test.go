@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -58,6 +60,22 @@ func runDemo(t *testing.T, pattern, listen string) loggedServer {
 		}
 		return err
 	})
+}
+
+// TestDemoThatCannotStart tests that a demo that cannot start prints the reason and no commands
+// to try.
+func TestDemoThatCannotStart(t *testing.T) {
+	t.Parallel()
+	templates := t.TempDir()
+	if err := os.WriteFile(filepath.Join(templates, "page.html"), []byte("{{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, setting := range []string{"LATCHKEY_PAGE_TEMPLATES", "LATCHKEY_MAIL_TEMPLATES"} {
+		r := kit.TryCommand(t, []string{"LATCHKEY_LISTEN=127.0.0.1:0", "LATCHKEY_OPS_LISTEN=127.0.0.1:0", setting + "=" + templates}, "demo")
+		if name := strings.ToLower(strings.TrimPrefix(setting, "LATCHKEY_")); r.ExitCode != 2 || r.Stdout != "" || !strings.Contains(r.Stderr, name) {
+			t.Errorf("%s: got %+v, want the reason alone", setting, r)
+		}
+	}
 }
 
 // TestDemoOnTakenPort tests that a demo whose address is in use reports it, and prints no
