@@ -7,9 +7,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,7 +48,7 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	defer unlock()
-	if err := removeUnused(filepath.Dir(dir)); err != nil {
+	if err := removeUnused(filepath.Join(filepath.Dir(dir), "*", "lock"), programLife); err != nil {
 		return "", err
 	}
 	args, path := append([]string{"build", "-ldflags=-s -w"}, BuildFlags()...), filepath.Join(dir, "plain", "latchkey")
@@ -57,8 +59,31 @@ var program = sync.OnceValues(func() (string, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", errors.New("go build: " + string(out))
 	}
-	return path, nil
+	return keep(path)
 })
+
+// keep returns a path at which the program stays as it is. Another test process may build the
+// program anew, from other sources or with other flags. Meanwhile the file at the first path is
+// open for writing and cannot be started ("text file busy"). go build replaces that file, and
+// does not write to the old one, so a link to it is enough.
+func keep(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return path, nil
+	}
+	kept := filepath.Join(filepath.Dir(path), strconv.FormatUint(stat.Ino, 10), filepath.Base(path))
+	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
+		return "", err
+	}
+	if err := os.Link(path, kept); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	return kept, removeUnused(filepath.Join(filepath.Dir(path), "*", filepath.Base(path)), keptLife)
+}
 
 // BuildFlags returns the flags with which tests build programs: those of the Makefile for
 // the tests themselves, so that both share the build cache.
@@ -80,16 +105,21 @@ func cacheDir(root string) (string, error) {
 	return dir, os.MkdirAll(dir, 0o700)
 }
 
-// programLife is how long a program is kept that no test uses.
-const programLife = 24 * time.Hour
+const (
+	// programLife is how long the programs of a checkout are kept that no test uses. The
+	// checkout may have been deleted.
+	programLife = 24 * time.Hour
+	// keptLife is how long a program is kept after it was replaced: longer than the tests run.
+	keptLife = 2 * time.Hour
+)
 
-// removeUnused removes the programs of other checkouts from the cache. Those checkouts may have
-// been deleted.
-func removeUnused(cache string) error {
-	locks, err := filepath.Glob(filepath.Join(cache, "*", "lock"))
-	for _, lock := range locks {
-		if info, statErr := os.Stat(lock); statErr == nil && time.Since(info.ModTime()) > programLife {
-			err = errors.Join(err, os.RemoveAll(filepath.Dir(lock)))
+// removeUnused removes the directories of the files that match the pattern and were not used
+// for so long. go build sets the time of a program that is up to date.
+func removeUnused(pattern string, life time.Duration) error {
+	files, err := filepath.Glob(pattern)
+	for _, file := range files {
+		if info, statErr := os.Stat(file); statErr == nil && time.Since(info.ModTime()) > life {
+			err = errors.Join(err, os.RemoveAll(filepath.Dir(file)))
 		}
 	}
 	return err
