@@ -125,24 +125,6 @@ func (s *Store) DeleteUser(ctx context.Context, uid string, version int64) error
 	})
 }
 
-// DeleteUserLogin is DeleteUser for a user whose login, the first by profile, still has the
-// version of u.Login as well. A zero u.Login is that of a user without one.
-func (s *Store) DeleteUserLogin(ctx context.Context, u storage.UserLogin) error {
-	return deleteRecord[userRow](ctx, s, "delete user", "uid = ?", u.User.UID, u.User.Version, func(ctx context.Context) error {
-		if _, err := pluck[loginRow](s.locking(ctx), "id", "user_uid = ?", u.User.UID); err != nil {
-			return s.wrap(ctx, "delete user", err)
-		}
-		stored, err := s.loginOf(ctx, u.User.UID, "")
-		if err == nil && (stored.ID != u.Login.ID || stored.Version != u.Login.Version) {
-			err = s.wrap(ctx, "delete user", storage.ErrStale)
-		}
-		if err != nil {
-			return err
-		}
-		return s.clearUsers(ctx, "uid = ?", u.User.UID)
-	})
-}
-
 // clearUsers deletes what refers to the users that the condition selects.
 func (s *Store) clearUsers(ctx context.Context, where string, arg any) error {
 	const what = "delete users"
