@@ -137,7 +137,8 @@ func (h *Refresh) revokeReused(ctx context.Context, state *storage.FamilyState, 
 // IsFamilyLive reports whether the tokens of a refresh token family are good at the time
 // now. The family must not be revoked or expired, and not older than a password change
 // or another event that ended the tokens of its user. The client must still admit the
-// user and allow the credential of the sign-in. If the family is scoped to an account, the user must still be a member.
+// user and allow the credential of the sign-in. If the family is scoped to an account,
+// the user must still be a member.
 func IsFamilyLive(c *storage.Client, state *storage.FamilyState, now time.Time) bool {
 	f, p := &state.Family, &state.Principal
 	switch {
