@@ -9,8 +9,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// TestApplyDocument tests that the document has the members of every client that /v1 can
-// have stored. A parser of YAML refuses some of their values in JSON.
+// TestApplyDocument tests that the document has all members of a client, with any values that /v1
+// can store. A YAML parser refuses some of these values if they are written as JSON.
 func TestApplyDocument(t *testing.T) {
 	t.Parallel()
 	for name, xp := range map[string]any{
@@ -27,12 +27,12 @@ func TestApplyDocument(t *testing.T) {
 		}
 		document, err := applyDocument(raw)
 		if err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got the error %v, want none", name, err)
 			continue
 		}
 		var got any
 		if err := yaml.Unmarshal([]byte(document), &got); err != nil {
-			t.Errorf("%s: %v in %s", name, err, document)
+			t.Errorf("%s: got the error %v, want valid YAML: %s", name, err, document)
 		}
 		want := map[string]any{"ApiClients": []any{map[string]any{"ID": "shop", "Active": true, "xp": xp}}}
 		if !reflect.DeepEqual(got, want) {

@@ -9,8 +9,8 @@ import (
 	"latchkey/oauth/ordercloud/wire"
 )
 
-// TestTimeLine tests that the states of a key follow each other on the time line, in order
-// and within it, and that a revocation ends them.
+// TestTimeLine tests that the states of a key follow each other on the time line in order, do not
+// extend beyond it, and end with a revocation.
 func TestTimeLine(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
@@ -37,20 +37,20 @@ func TestTimeLine(t *testing.T) {
 			states = append(states, s.State)
 			x, width := number(s.X), number(s.Width)
 			if x < end-0.01 || width <= 0 || x+width > 100.5 {
-				t.Errorf("%s: %+v", k.ID, k.Spans)
+				t.Errorf("%s: got the spans %+v, want them in order and within the time line", k.ID, k.Spans)
 			}
 			end = x + width
 		}
 		if got := strings.Join(states, " "); got != want[k.ID] {
-			t.Errorf("%s: %q, want %q", k.ID, got, want[k.ID])
+			t.Errorf("%s: got the states %q, want %q", k.ID, got, want[k.ID])
 		}
 	}
 	if x := number(line.Keys[0].Spans[0].X); x != 50 {
-		t.Errorf("the present is at %v", x)
+		t.Errorf("got the present at %v%%, want 50%%", x)
 	}
 	for _, tick := range line.Ticks {
 		if x := number(tick.X); x < 5 || x > 95 {
-			t.Errorf("tick %+v", tick)
+			t.Errorf("got the tick %+v, want it between 5%% and 95%%", tick)
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"latchkey/keys"
 )
 
-// TestSessionFitsIntoCookie checks that the tokens of an administrator with two hundred
-// roles fit into the cookie, and come back as they were.
+// TestSessionFitsIntoCookie tests that the tokens of an administrator with 200 roles fit into the
+// cookie and are read from it unchanged.
 func TestSessionFitsIntoCookie(t *testing.T) {
 	t.Parallel()
 	key := make([]byte, 32)
@@ -42,13 +42,13 @@ func TestSessionFitsIntoCookie(t *testing.T) {
 	}
 	got, err := c.unpack(value)
 	if err != nil || got != s {
-		t.Errorf("unpacked %+v, %v", got, err)
+		t.Errorf("got %+v, error %v, want %+v", got, err, s)
 	}
 	changed := []byte(value)
 	if changed[50]++; changed[50] > 'z' {
 		changed[50] = 'a'
 	}
 	if _, err := c.unpack(string(changed)); err == nil {
-		t.Error("a changed cookie is accepted")
+		t.Error("got no error for a changed cookie, want one")
 	}
 }

@@ -23,7 +23,7 @@ func TestHTMXIsUnchanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sum := sha256.Sum256(content); hex.EncodeToString(sum[:]) != htmxSum {
-		t.Errorf("htmx.min.js is not that of the package: %x", sum)
+		t.Errorf("htmx.min.js: got the SHA-256 %x, want %s", sum, htmxSum)
 	}
 }
 
@@ -36,19 +36,20 @@ func load(t *testing.T) *files {
 	return f
 }
 
-// TestPagesAreParsed parses all pages. A server parses each when it is shown first.
+// TestPagesAreParsed tests that all pages can be parsed. A server parses a page only when it is first
+// shown.
 func TestPagesAreParsed(t *testing.T) {
 	t.Parallel()
 	for name, parsed := range load(t).pages {
 		if page, err := parsed(); err != nil || page.Lookup("content") == nil {
-			t.Errorf("page %q: %v, or it defines no content", name, err)
+			t.Errorf("page %q: got the error %v, or no template \"content\", want the template", name, err)
 		}
 	}
 }
 
 var placeholders = regexp.MustCompile(`\{[a-z]+\}`)
 
-// TestTextsInAllLanguages checks that the languages have the same texts with the same
+// TestTextsInAllLanguages tests that the languages have the same texts with the same
 // placeholders.
 func TestTextsInAllLanguages(t *testing.T) {
 	t.Parallel()
@@ -57,27 +58,27 @@ func TestTextsInAllLanguages(t *testing.T) {
 		for name, text := range f.texts[locale] {
 			other, ok := f.texts[otherLocale(locale)][name]
 			if !ok || strings.TrimSpace(text) == "" {
-				t.Errorf("%s: %s is missing in another language, or empty", locale, name)
+				t.Errorf("%s: got %s in one language only, or empty, want a text in each", locale, name)
 			}
 			used := slices.Sorted(slices.Values(placeholders.FindAllString(text, -1)))
 			if !slices.Equal(slices.Compact(used), slices.Compact(slices.Sorted(slices.Values(placeholders.FindAllString(other, -1))))) {
-				t.Errorf("%s: %s has other placeholders than in the other language", locale, name)
+				t.Errorf("%s: %s: got %q and %q, want the same placeholders", locale, name, text, other)
 			}
 		}
 	}
 }
 
-// textNames matches texts as handlers and templates name them.
+// textNames matches the names of texts in handlers and templates.
 var textNames = regexp.MustCompile(`"([a-z][A-Za-z]*\.[A-Za-z][A-Za-z.-]*)"`)
 
-// TestTextsExist checks that each text that a template or a handler names exists. Names
-// begin with the name of a file in texts.
+// TestTextsExist tests that each text that a template or a handler names exists. The name of a text
+// begins with the name of its file in the directory texts.
 func TestTextsExist(t *testing.T) {
 	t.Parallel()
 	f := load(t)
-	beginnings := map[string]bool{}
+	prefixes := map[string]bool{}
 	for name := range f.texts["en"] {
-		beginnings[name[:strings.IndexByte(name, '.')]] = true
+		prefixes[name[:strings.IndexByte(name, '.')]] = true
 	}
 	sources, err := filepath.Glob("*.go")
 	if err != nil {
@@ -94,16 +95,16 @@ func TestTextsExist(t *testing.T) {
 		}
 		for _, found := range textNames.FindAllStringSubmatch(string(content), -1) {
 			name := found[1]
-			if beginnings[name[:strings.IndexByte(name, '.')]] && !begins(f.texts["en"], name) {
-				t.Errorf("%s: there is no text %q", path, name)
+			if prefixes[name[:strings.IndexByte(name, '.')]] && !hasPrefix(f.texts["en"], name) {
+				t.Errorf("%s: got no text %q, want one", path, name)
 			}
 		}
 	}
 }
 
-// begins reports whether there is a text of that name, or one whose name begins so: some
-// names are made of parts.
-func begins(texts map[string]string, name string) bool {
+// hasPrefix reports whether the name of a text is name or begins with it. The code adds the rest of
+// some names.
+func hasPrefix(texts map[string]string, name string) bool {
 	for known := range texts {
 		if strings.HasPrefix(known, name) {
 			return true
@@ -112,15 +113,15 @@ func begins(texts map[string]string, name string) bool {
 	return false
 }
 
-// TestNothingInline checks that templates have neither scripts nor styles of their own,
-// which the Content-Security-Policy forbids, and no addresses of other sites.
+// TestNothingInline tests that templates have no inline scripts or styles, which the
+// Content-Security-Policy forbids, and no URLs of other sites.
 func TestNothingInline(t *testing.T) {
 	t.Parallel()
 	inline := regexp.MustCompile(`(?i)<style|\sstyle=|<script(?:\s[^>]*)?>[^<]|\son[a-z]+=|https?://|hx-on|hx-vals|javascript:`)
 	sources := templateSources(t)
 	for _, path := range slices.Sorted(maps.Keys(sources)) {
 		if found := inline.FindString(sources[path]); found != "" {
-			t.Errorf("%s has %q", path, found)
+			t.Errorf("%s: got %q, want nothing inline", path, found)
 		}
 	}
 }

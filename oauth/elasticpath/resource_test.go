@@ -69,8 +69,8 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
-// TestRemove tests that the version that was checked is deleted, and no later one. Without
-// If-Match a later version is checked again.
+// TestRemove tests that only the version that was checked is deleted. Without If-Match a later
+// version is checked again.
 func TestRemove(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -103,7 +103,7 @@ func TestRemove(t *testing.T) {
 			return nil
 		})
 		if !errors.Is(err, test.want) || checks != test.checks {
-			t.Errorf("%s: got %d checks, error %v", name, checks, err)
+			t.Errorf("%s: got %d checks, error %v, want %d checks, error %v", name, checks, err, test.checks, test.want)
 		}
 	}
 }

@@ -169,8 +169,8 @@ func (k collection[W, R]) serveDelete(c *call) (surface.Answer, error) {
 	return surface.Answer{Status: http.StatusNoContent}, nil
 }
 
-// removeFound deletes the version of a record that the caller was found to have authority
-// over, and no later one. wanted is the version of If-Match; 0: any.
+// removeFound deletes the version of a record that was read when the authority of the caller
+// was checked, and no later one. wanted is the version of If-Match; 0: any.
 func (k collection[W, R]) removeFound(c *call, id string, wanted int64) error {
 	r, err := k.find(c, id)
 	if err != nil {

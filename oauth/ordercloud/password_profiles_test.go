@@ -184,7 +184,8 @@ func TestReplayPolicy(t *testing.T) {
 	srv.refuses(400, "ValidationFailure", "both", "POST", path, `{"Threshold":3}`)
 }
 
-// TestTasksAreBounded starts more replays than may wait. A verification may wait too.
+// TestTasksAreBounded tests that a sixth replay is refused, and that the limit of replays does not
+// apply to verifications.
 func TestTasksAreBounded(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)

@@ -17,8 +17,8 @@ import (
 )
 
 // TestConformanceBehindPooler runs the suite of all stores through PgBouncer in transaction
-// mode. The URL has no special parameters. Races and random outcomes are left out: rows are
-// locked as they are without the pooler, and the other parts have the same statements.
+// mode. The URL has no special parameters. The parts Races and Outcomes do not run: the pooler does
+// not change how rows are locked, and the other parts execute the same statements.
 func TestConformanceBehindPooler(t *testing.T) {
 	t.Parallel()
 	pooler := gormtest.Postgres(t).Pooler(t, 8)

@@ -2,7 +2,9 @@ package gormstore
 
 import "testing"
 
-func TestConnectionsRememberFewStatements(t *testing.T) {
+// TestStatementCacheCapacity tests that a connection caches cachedStatements statements unless its
+// URL sets another number.
+func TestStatementCacheCapacity(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		parameters            string

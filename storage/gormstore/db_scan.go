@@ -41,7 +41,7 @@ func rowTypeOf(row reflect.Type) *rowType {
 	if known, ok := rowTypes.Load(row); ok {
 		return known.(*rowType) //nolint:forcetypeassert // nothing else is stored
 	}
-	// GORM's schema is not kept: it takes several times the memory of what is used of it.
+	// GORM's schema is not kept: it takes several times the memory of the part that is used.
 	parsed, err := schema.Parse(reflect.New(row).Interface(), new(sync.Map), naming)
 	if err != nil {
 		panic(err)

@@ -247,8 +247,8 @@ func (p *planCounter) Column(int) (vtab.Value, error)         { return nil, nil 
 func (p *planCounter) Rowid() (int64, error)                  { return 0, nil }
 func (p *planCounter) Close() error                           { return nil }
 
-// countedPlans is registered before any test opens a connection: the driver reads its modules then,
-// and does not lock them.
+// countedPlans is registered before any test opens a connection. The driver reads its list of
+// modules when a connection opens, and does not lock the list.
 var (
 	countedPlans     planCounter
 	planCounterError = vtab.RegisterModule(nil, "latchkey_plan_counter", &countedPlans)

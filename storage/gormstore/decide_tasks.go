@@ -55,7 +55,7 @@ func (s *Store) AddTask(ctx context.Context, t storage.Task, limit int) error {
 	return affected(n, err, s.wrap(ctx, "add task", storage.ErrTooMany))
 }
 
-// ClaimTask takes the oldest task that nobody does, or returns storage.ErrNotFound. The kinds
+// ClaimTask takes the oldest task that no server does, or returns storage.ErrNotFound. The kinds
 // take turns: the kind whose last task ended first is next. No two servers do a task at the
 // same time; see RegisterServer.
 func (s *Store) ClaimTask(ctx context.Context) (storage.Task, error) {

@@ -104,8 +104,8 @@ func (s *Store) ChangeUser(
 	return changed, nil
 }
 
-// DeleteUserLogin is DeleteUser for a user whose login, the first by profile, still has the
-// version of u.Login as well. A zero u.Login is that of a user without one.
+// DeleteUserLogin deletes a user if the user and its login, the first by profile, have the
+// versions of u. u.Login is zero for a user without a login.
 func (s *Store) DeleteUserLogin(ctx context.Context, u storage.UserLogin) error {
 	return deleteRecord[userRow](ctx, s, "delete user", "uid = ?", u.User.UID, u.User.Version, func(ctx context.Context) error {
 		if _, err := pluck[loginRow](s.locking(ctx), "id", "user_uid = ?", u.User.UID); err != nil {

@@ -311,8 +311,8 @@ func testDeleteRefused(t *testing.T, w *fixture) {
 	equal(t, w.principal().Known, true)
 }
 
-// testDeleteUserAsRead tests that a user is not deleted whose login was changed, added or
-// deleted since it was read.
+// testDeleteUserAsRead tests that a user is not deleted if the user was changed, or its login was
+// changed, added or deleted, since it was read.
 func testDeleteUserAsRead(t *testing.T, w *fixture) {
 	read := func() storage.UserLogin {
 		u := storage.UserLogin{User: must(w.store.UserByUID(w.ctx, w.user.UID))(t)}

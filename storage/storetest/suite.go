@@ -9,8 +9,8 @@ import (
 // database, which is closed at the end of the test.
 type Database func(t *testing.T) Store
 
-// Run runs the suite. fresh creates a new, migrated database for a test. The parts of the suite
-// that are named in without do not run.
+// Run runs the suite. fresh creates a new, migrated database for a test. without names the parts of
+// the suite that do not run.
 func Run(t *testing.T, fresh func(t *testing.T) Database, without ...string) {
 	for name, part := range map[string]func(*testing.T, func(*testing.T) Database){
 		"Configuration":   testConfiguration,

@@ -128,7 +128,7 @@ func credentialTests() []storefrontTest {
 		{"absolute end", accountSessionEnds},
 		{"own account only", ownAccountOnly},
 		{"former address", formerAddressNotified},
-		{"a credential that a client may not take any more", withdrawnCredential},
+		{"a credential that a client no longer allows", withdrawnCredential},
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// withdrawnCredential tests that a client whose users may no longer sign in by a credential
-// takes no token of a sign-in by that credential, also after it may have the credential again.
-// Tokens of a sign-in by the other credential stay valid.
+// withdrawnCredential tests that a client accepts no token of a sign-in by a credential that it no
+// longer allows. Such a token stays invalid if the client allows the credential again. Tokens of a
+// sign-in by the other credential stay valid.
 func withdrawnCredential(t *testing.T, m *kit.ElasticPath) {
 	hash, err := kit.PasswordHash()
 	m.Must(err)
@@ -35,7 +35,7 @@ ApiClients:
 	}
 }
 
-// allow changes the credentials that the client takes.
+// allow changes the credentials that the client allows.
 func allow(t *testing.T, m *kit.ElasticPath, credentials string) {
 	t.Helper()
 	got := m.Server.CallV1(m.Admin().AccessToken, http.MethodPatch, "/v1/apiclients/narrowing", `{"AllowedCredentials":[`+credentials+`]}`)
@@ -44,15 +44,16 @@ func allow(t *testing.T, m *kit.ElasticPath, credentials string) {
 	}
 }
 
-// begunSessions are the tokens of all kinds that sign-ins by one credential gave.
-type begunSessions struct {
+// sessionTokens are tokens of all kinds, from sign-ins by one credential.
+type sessionTokens struct {
 	plain, member      kit.TokenPair // of the password grant, and of the account-member grant
 	selection, account string
 	front              kit.Caller // a caller with the account token
 	chosen             storage.Account
 }
 
-func beginSessions(t *testing.T, m *kit.ElasticPath, p kit.Shopper, credential string, chosen storage.Account) begunSessions {
+// beginSessions signs in by the credential for each kind of token.
+func beginSessions(t *testing.T, m *kit.ElasticPath, p kit.Shopper, credential string, chosen storage.Account) sessionTokens {
 	t.Helper()
 	secret, fields := func() string { return kit.Password }, []string{"username", p.Username, "password"}
 	body := kit.ByPassword
@@ -63,7 +64,7 @@ func beginSessions(t *testing.T, m *kit.ElasticPath, p kit.Shopper, credential s
 	grant := func(more ...string) kit.Response {
 		return m.Server.MemberGrant("narrowing", append(append(fields[:3:3], secret()), more...)...)
 	}
-	s := begunSessions{chosen: chosen}
+	s := sessionTokens{chosen: chosen}
 	s.plain = kit.TokenPairOf(t, credential, m.Server.SignInThrough("narrowing", p.Username, secret()))
 	s.member = kit.TokenPairOf(t, credential, grant("account_id", chosen.ID))
 	s.selection = kit.MustJSON(t, credential, http.StatusBadRequest, grant()).Text("selection_token")
@@ -74,8 +75,8 @@ func beginSessions(t *testing.T, m *kit.ElasticPath, p kit.Shopper, credential s
 	return s
 }
 
-// uses are the ways to get another token from those of a session.
-func (s *begunSessions) uses(m *kit.ElasticPath) map[string]func() kit.Response {
+// uses are the requests that a token of each kind permits.
+func (s *sessionTokens) uses(m *kit.ElasticPath) map[string]func() kit.Response {
 	return map[string]func() kit.Response{
 		"refresh":                     func() kit.Response { return m.Server.RefreshThrough("narrowing", s.plain.Refresh) },
 		"refresh with a scope":        func() kit.Response { return m.Server.RefreshThrough("narrowing", s.member.Refresh, "scope", "MeAdmin") },
@@ -101,7 +102,8 @@ func active(m *kit.ElasticPath, token string) kit.Response {
 	return got
 }
 
-func (s *begunSessions) mustEnd(t *testing.T, m *kit.ElasticPath, what string) {
+// mustEnd fails the test if a token is accepted.
+func (s *sessionTokens) mustEnd(t *testing.T, m *kit.ElasticPath, what string) {
 	t.Helper()
 	refusals := map[string]string{
 		"refresh": kit.InvalidRefreshTokenBody, "refresh with a scope": kit.InvalidRefreshTokenBody, "exchange": refusedSubject,
@@ -121,7 +123,8 @@ func (s *begunSessions) mustEnd(t *testing.T, m *kit.ElasticPath, what string) {
 	}
 }
 
-func (s *begunSessions) mustLive(t *testing.T, m *kit.ElasticPath, what string) {
+// mustLive fails the test if a token is refused.
+func (s *sessionTokens) mustLive(t *testing.T, m *kit.ElasticPath, what string) {
 	t.Helper()
 	for use, send := range s.uses(m) {
 		if got := send(); got.Status >= 300 {

@@ -8,9 +8,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestDeletesOfAnotherVersion changes and deletes a record at the same time, each on condition
-// that it is as it was read. At most one of both may happen: otherwise the change is lost.
-func TestDeletesOfAnotherVersion(t *testing.T) {
+// TestDeleteDuringChange changes and deletes a record at the same time, both with the entity tag
+// that was read before. Only one of both may succeed. Otherwise a change would be lost.
+func TestDeleteDuringChange(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		m.Do(t, 201, "POST", "/v1/buyers", `{"ID":"home","Name":"Home","Active":true}`)
 		m.Do(t, 201, "POST", "/v1/buyers", `{"ID":"away","Name":"Away","Active":true}`)
@@ -39,7 +39,7 @@ func TestDeletesOfAnotherVersion(t *testing.T) {
 				deleted := m.Send(m.First, m.AdminToken, http.MethodDelete, test.path, nil, "If-Match", tag)
 				changed := <-done
 				if results := fmt.Sprint(changed.Status, " ", deleted.Status); results != "200 412" && results != "412 204" && results != "404 204" {
-					t.Errorf("%s, round %d: got %s for change and deletion: %s %s", test.name, round, results, changed.Body, deleted.Body)
+					t.Errorf("%s, round %d: got %s for change and deletion, want one success: %s %s", test.name, round, results, changed.Body, deleted.Body)
 				}
 				if deleted.Status != http.StatusNoContent {
 					m.Do(t, 204, "DELETE", test.path, nil)

@@ -109,7 +109,7 @@ func pageKeys(m *kit.OrderCloud, t *testing.T) {
 		"pageSize=100&sortBy=xp.group.name,!xp.number", "pageSize=37&Active=false", "pageSize=100&sortBy=Active,!xp.number&search=u0",
 	} {
 		starts := []string{""}
-		if strings.Contains(query, "sortBy=xp") { // the start does not depend on the order
+		if strings.Contains(query, "sortBy=xp") { // one order is enough, because the start does not depend on it
 			starts = append(starts, "&page=2&pageKey=first")
 		}
 		for _, first := range starts {

@@ -12,8 +12,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// moreAdministrators are those of password profiles, and a client through which
-// administrators get tokens for requests by hand.
+// moreAdministrators has an administrator of password profiles, and a client by which
+// administrators get tokens for direct requests to /v1.
 const moreAdministrators = `
 SecurityProfiles:
   - {ID: profile-admins, Name: Profiles, Roles: [SecurityProfileAdmin], Assignments: [{UserID: paul}]}
@@ -30,20 +30,20 @@ func (s *site) addAdministrators() {
 	s.Apply(strings.NewReplacer("HASH", hash, "SECRET", kit.ClientSecret).Replace(moreAdministrators))
 }
 
-// tokenOf returns an access token of an administrator for requests without the console.
+// tokenOf returns an access token of an administrator for direct requests to /v1.
 func (s *site) tokenOf(username string) string {
 	s.t.Helper()
 	got := s.Server.SignInThrough("by-hand", username, kit.Password)
 	token := got.Field("access_token")
 	if token == "" {
-		s.t.Fatalf("no token of %s: %d %s", username, got.Status, got.Body)
+		s.t.Fatalf("sign-in of %s: got %d %s, want an access token", username, got.Status, got.Body)
 	}
 	return token
 }
 
-// TestAuditReader follows what an administrator with the role AuditReader can do: see and
-// follow events, verify their chain, export them. Every other operation of /v1 refuses the
-// token of this administrator, whatever the console shows.
+// TestAuditReader tests that an administrator with the role AuditReader can list and follow events,
+// verify their chain and export them. Every other operation of /v1 refuses the token of this
+// administrator.
 func TestAuditReader(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.addAdministrators()
@@ -51,13 +51,13 @@ func TestAuditReader(t *testing.T) {
 		b := s.signIn("audrey")
 		start := b.open("/console/audit")
 		if got := start.navigation(); !slices.Equal(got, []string{"/console/audit"}) {
-			t.Errorf("audrey sees %v", got)
+			t.Errorf("got the navigation %v, want /console/audit", got)
 		}
 		kit.Eventually(t, "the sign-in of root in the list", func() bool {
 			return strings.Contains(b.open("/console/audit?Action=sign_in&about=root").text(), "root")
 		})
 		if got := b.open("/console/audit?Action=sign_in&about=root").text(); strings.Contains(got, "audrey@") {
-			t.Errorf("the events about root name others: %s", got)
+			t.Errorf("got %s, want events about root only", got)
 		}
 		event := ""
 		for _, link := range b.open("/console/audit?Action=sign_in&about=root").links() {
@@ -71,7 +71,7 @@ func TestAuditReader(t *testing.T) {
 				b.open(link).contains(http.StatusOK, "The oldest event comes first.", "sign_in")
 			}
 			if strings.HasPrefix(link, "/console/clients") {
-				t.Errorf("an AuditReader sees the link %s", link)
+				t.Errorf("got the link %s, want none to clients", link)
 			}
 		}
 		review := b.submit(b.open("/console/audit/chain/verify"), "step", "review")
@@ -82,18 +82,18 @@ func TestAuditReader(t *testing.T) {
 		export := b.open("/console/audit/export?Action=sign_in")
 		if lines := strings.Split(strings.TrimSpace(export.body), "\n"); export.status != http.StatusOK || len(lines) < 1 || !strings.HasPrefix(lines[0], `{"seq":`) ||
 			!strings.Contains(export.header.Get("Content-Disposition"), "attachment") {
-			t.Errorf("exported %d %v %s", export.status, export.header, export.body)
+			t.Errorf("export: got %d %v %s, want an attachment of JSON lines", export.status, export.header, export.body)
 		}
 		kit.Eventually(t, "an event of the export", func() bool {
 			return strings.Contains(b.open("/console/audit?Action=auditevents.exported").text(), "audrey")
 		})
-		s.refusesByHand(t, s.tokenOf("audrey"), "AuditReader")
+		s.mustForbidOperations(t, s.tokenOf("audrey"), "AuditReader")
 	})
 }
 
-// refusesByHand sends a request of every operation of /v1 with a token that has one role
-// only. Those that the role does not open are 403, and never 404 or 400 before.
-func (s *site) refusesByHand(t *testing.T, token, role string) {
+// mustForbidOperations sends a request to every operation of /v1 that the role does not permit. The
+// token has that role only. Each answer must be 403, and not 400 or 404.
+func (s *site) mustForbidOperations(t *testing.T, token, role string) {
 	t.Helper()
 	var document struct {
 		Paths map[string]map[string]struct {
@@ -110,17 +110,17 @@ func (s *site) refusesByHand(t *testing.T, token, role string) {
 			tried++
 			got := s.Server.CallV1(token, strings.ToUpper(method), parameter.ReplaceAllString(path, "x"), "{}")
 			if got.Status != http.StatusForbidden {
-				t.Errorf("%s %s with the role %s: %d %s", method, path, role, got.Status, got.Body)
+				t.Errorf("%s %s with the role %s: got %d %s, want 403", method, path, role, got.Status, got.Body)
 			}
 		}
 	}
 	if tried < 50 {
-		t.Errorf("only %d operations were tried", tried)
+		t.Errorf("got %d forbidden operations, want at least 50", tried)
 	}
 }
 
-// TestProfileProposal lets an administrator of password profiles replay a proposal before
-// saving it. Without the role AuditReader the result does not name logins.
+// TestProfileProposal tests that an administrator of password profiles replays a proposed change
+// before saving it. Without the role AuditReader the result does not name logins.
 func TestProfileProposal(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.addAdministrators()
@@ -132,7 +132,7 @@ func TestProfileProposal(t *testing.T) {
 		form := root.open("/console/profiles/default/edit")
 		review := root.submit(form, "step", "review", "f.AllowedFailedAttempts", "3").contains(http.StatusOK, "Failures in a row before the first lock", "proposed", "Guesses of all counters")
 		if !strings.Contains(review.body, `<path class="proposed"`) {
-			t.Error("no curve of the proposal")
+			t.Error("got no curve of the proposal, want one")
 		}
 		_, values := review.form()
 		replay := ""
@@ -144,7 +144,7 @@ func TestProfileProposal(t *testing.T) {
 			return strings.Contains(got, "1 of") && strings.Contains(got, "default/ruth")
 		})
 		if got := paul.open(replay).contains(http.StatusOK, "Result").text(); strings.Contains(got, "ruth") {
-			t.Errorf("paul sees names of logins: %s", got)
+			t.Errorf("paul: got %s, want no names of logins", got)
 		}
 		again := root.submit(root.open(replay), "step", "review").contains(http.StatusOK, "Failures in a row before the first lock")
 		root.submit(again, "step", "confirm").contains(http.StatusOK, "after 3 failures")
@@ -153,8 +153,8 @@ func TestProfileProposal(t *testing.T) {
 	})
 }
 
-// TestTriedOperations tries operations at the page of the API. One that writes is sent
-// after a confirmation only, and one that the caller's roles do not open is not sent.
+// TestTriedOperations sends operations from the page of the API. An operation that writes is sent
+// only after a confirmation. An operation that the roles of the caller do not permit is not sent.
 func TestTriedOperations(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.signIn("clara")
@@ -167,7 +167,7 @@ func TestTriedOperations(t *testing.T) {
 		b.open("/console/clients/tried").contains(http.StatusOK, "Tried")
 		denied := b.open("/console/api/buyers.Create").contains(http.StatusOK, "Your roles do not allow this operation.")
 		if strings.Contains(denied.body, `name="f.body"`) {
-			t.Error("a form for an operation that is not allowed")
+			t.Error("got a form for an operation that is not permitted, want none")
 		}
 		b.post("/console/api/buyers.Create", url.Values{"token": {b.formToken()}, "step": {"confirm"}, "f.body": {`{"Name":"x"}`}}).contains(http.StatusForbidden)
 		b.post("/console/api/apiclients.Create", url.Values{"step": {"confirm"}, "f.body": {`{"AppName":"x"}`}}).contains(http.StatusForbidden, "The form does not belong to this browser")
@@ -176,9 +176,9 @@ func TestTriedOperations(t *testing.T) {
 	})
 }
 
-// TestTriedGuesses tests that the page of the API is no way around the limit of failures of
-// an address: it counts there, and refuses there.
-func TestTriedGuesses(t *testing.T) {
+// TestGuessesAtAPIPage tests that the limit of failed sign-ins of an address applies to the page of
+// the API. Failures there count for the address of the browser, and are refused beyond the limit.
+func TestGuessesAtAPIPage(t *testing.T) {
 	s := newSite(t, kit.NewFixture(t, "sqlite:"+t.TempDir()+"/latchkey.db"), kit.BehindProxy, "LATCHKEY_SHIELD=5/1h")
 	b := s.newBrowser()
 	b.header.Set("X-Forwarded-For", "203.0.113.9")

@@ -35,8 +35,8 @@ import (
 
 // TestBrowser uses the console in Chromium, driven by playwright-core, on one server with
 // SQLite and on two with PostgreSQL. axe-core inspects every screen. "make browser" runs
-// it. SCREENSHOTS names a directory for pictures of all screens; ONLY chooses scenarios by
-// a part of their names.
+// it. The variable SCREENSHOTS names a directory for pictures of all screens. The variable ONLY
+// selects scenarios by a part of their names.
 func TestBrowser(t *testing.T) {
 	scripts := t.TempDir()
 	if err := os.CopyFS(scripts, os.DirFS("browser")); err != nil {
@@ -54,19 +54,19 @@ func TestBrowser(t *testing.T) {
 				servers = 2
 			}
 			s := newReplicas(t, w, servers)
-			s.fill()
-			s.drive(scripts)
+			s.addResources()
+			s.runScenarios(scripts)
 		})
 	})
 }
 
-// newReplicas starts servers behind a proxy that takes them in turn.
+// newReplicas starts servers behind a proxy that sends requests to them in turn.
 func newReplicas(t *testing.T, w *kit.Fixture, servers int) *site {
 	t.Helper()
 	var targets []*url.URL
-	var turn atomic.Uint64
+	var requests atomic.Uint64
 	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(targets[turn.Add(1)%uint64(len(targets))])
+		r.SetURL(targets[requests.Add(1)%uint64(len(targets))])
 		r.Out.Host = r.In.Host
 	}})
 	t.Cleanup(front.Close)
@@ -82,8 +82,8 @@ func newReplicas(t *testing.T, w *kit.Fixture, servers int) *site {
 	return s
 }
 
-// fill stores what the screens show.
-func (s *site) fill() {
+// addResources stores resources that the screens show.
+func (s *site) addResources() {
 	s.t.Helper()
 	hash, err := kit.PasswordHash()
 	s.must(err)
@@ -112,14 +112,14 @@ MessageSenders:
 	}
 }
 
-// drive runs the scenarios.
-func (s *site) drive(scripts string) {
+// runScenarios runs the scenarios of the directory scripts in Chromium.
+func (s *site) runScenarios(scripts string) {
 	s.t.Helper()
 	chromium, err := exec.LookPath("chromium")
 	s.must(err)
-	screenshots, screens := os.Getenv("SCREENSHOTS"), map[string]seenScreen{}
+	screenshots, screens := os.Getenv("SCREENSHOTS"), map[string]screenVisit{}
 	if strings.HasPrefix(s.DatabaseURL, "postgres") {
-		screenshots = "" // the pages are the same
+		screenshots = "" // the pages look the same as with SQLite
 	} else {
 		screens = s.screens()
 	}
@@ -128,7 +128,7 @@ func (s *site) drive(scripts string) {
 		s.must(err)
 		s.must(os.MkdirAll(screenshots, 0o755))
 	}
-	stage, err := json.Marshal(map[string]any{
+	settings, err := json.Marshal(map[string]any{
 		"server": s.Server.URL, "control": s.control(), "password": kit.Password, "chromium": chromium, "screenshots": screenshots,
 		"screens": screens, "only": os.Getenv("ONLY"),
 	})
@@ -137,7 +137,7 @@ func (s *site) drive(scripts string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "run.mjs")
 	cmd.Dir = scripts
-	cmd.Env = append(os.Environ(), "STAGE="+string(stage))
+	cmd.Env = append(os.Environ(), "STAGE="+string(settings))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("%v\n%s", err, out)
@@ -164,7 +164,8 @@ func writeGallery(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "README.md"), []byte(page), 0o600)
 }
 
-// shrinkAll gives the pictures in a directory a palette, which makes them a third as large.
+// shrinkAll reduces the pictures in a directory to a palette of 64 colours. Their files become a
+// third as large.
 func shrinkAll(dir string) error {
 	names, err := filepath.Glob(filepath.Join(dir, "*.png"))
 	for _, name := range names {
@@ -210,8 +211,9 @@ func shrink(name string) error {
 	return os.WriteFile(name, out.Bytes(), 0o600)
 }
 
-// control starts a server by which scenarios move the clock and get the next code that is
-// sent to a user, and returns its URL.
+// control starts an HTTP server for the scenarios, and returns its URL. Through it the scenarios
+// advance the clock, set the status that the receiver of messages answers, and get the next code
+// that is sent to a user.
 func (s *site) control() string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /advance", func(w http.ResponseWriter, r *http.Request) {
@@ -244,18 +246,18 @@ func (s *site) control() string {
 	return server.URL
 }
 
-// use does what leaves something for screens to show: sessions, consents and the replay of
-// a proposal.
-func (s *site) use() {
+// addActivity creates sessions, consents, undelivered codes and the replay of a proposal, so that
+// the screens have something to show.
+func (s *site) addActivity() {
 	s.t.Helper()
 	for _, user := range []string{"mia", "bob"} {
 		s.signIn(user)
 	}
 	root := s.signIn("root")
 	s.sendTo(refusingReceiver(s.t))
-	time.Sleep(time.Second) // until the servers have heard of the change
+	time.Sleep(time.Second) // until the servers know the change
 	for _, user := range []string{"jane", "bob"} {
-		root.await("/console/home?find="+s.undelivered(user), "receiver answered 410")
+		root.await("/console/home?find="+s.requestCode(user), "receiver answered 410")
 	}
 	s.sendTo(s.Inbox.URL)
 	_, proposal := root.submit(root.open("/console/profiles/default/edit"), "f.AllowedFailedAttempts", "3").form()
@@ -274,38 +276,38 @@ func (s *site) use() {
 	})
 }
 
-// seenScreen is a screen with a path below /console, and a user to whom a link leads to it.
-type seenScreen struct {
+// screenVisit is a path of a screen below /console, and a user who gets there by links.
+type screenVisit struct {
 	Path string `json:"path"`
 	User string `json:"user"`
 	size int    // of the page
 }
 
-// visitsOfScreen is how many paths of one screen are followed.
-const visitsOfScreen = 8
+// maxPathsOfScreen is how many paths of one screen follow opens.
+const maxPathsOfScreen = 8
 
-// screens follows links, as root and as administrators of companies, to a path of each
-// screen. The keys are made of the patterns. It fails the test if no link leads to a
-// screen.
-func (s *site) screens() map[string]seenScreen {
+// screens finds a path of each screen by following links, as root and as administrators of
+// companies. A key of the result is the pattern of a screen with "-" for "/". The test fails if no
+// link leads to a screen.
+func (s *site) screens() map[string]screenVisit {
 	s.t.Helper()
 	mux := http.NewServeMux()
 	for _, screen := range console.Screens() {
 		mux.HandleFunc("GET "+console.Path+screen.Path, func(http.ResponseWriter, *http.Request) {})
 	}
-	s.use()
-	found := map[string]seenScreen{}
+	s.addActivity()
+	found := map[string]screenVisit{}
 	for user, start := range map[string]string{"root": "/console/home?find=jane", "bob": "/console/buyer-codes?find=jane", "mia": "/console/supplier-codes"} {
 		s.follow(user, start, mux, found)
 	}
-	named := map[string]seenScreen{}
+	named := map[string]screenVisit{}
 	for _, screen := range console.Screens() {
 		at, ok := found["GET "+console.Path+screen.Path]
 		if !ok && strings.HasPrefix(screen.Path, "/supplier-codes/codes/") {
 			continue // like /buyer-codes/codes/; no client of the fixture serves suppliers
 		}
 		if !ok {
-			s.t.Errorf("no link leads to the screen %s", screen.Path)
+			s.t.Errorf("screen %s: got no link to it, want one", screen.Path)
 			continue
 		}
 		if at.Path == "" {
@@ -317,8 +319,9 @@ func (s *site) screens() map[string]seenScreen {
 	return named
 }
 
-// follow adds the screens to which links lead a user, from a start and from the navigation.
-func (s *site) follow(user, start string, mux *http.ServeMux, found map[string]seenScreen) {
+// follow adds the screens to found that a user gets to by links. It begins at the path start and at
+// the navigation.
+func (s *site) follow(user, start string, mux *http.ServeMux, found map[string]screenVisit) {
 	s.t.Helper()
 	b := s.signIn(user)
 	queue, seen, visits := append([]string{start}, b.open("/console/").navigation()...), map[string]bool{}, map[string]int{}
@@ -326,29 +329,29 @@ func (s *site) follow(user, start string, mux *http.ServeMux, found map[string]s
 		path := queue[0]
 		queue = queue[1:]
 		_, pattern := mux.Handler(httptest.NewRequest(http.MethodGet, path, nil))
-		if pattern == "" || seen[path] || visits[pattern] >= visitsOfScreen {
+		if pattern == "" || seen[path] || visits[pattern] >= maxPathsOfScreen {
 			continue
 		}
 		seen[path] = true
 		visits[pattern]++
 		at := b.open(path)
 		if at.status != http.StatusOK {
-			s.t.Errorf("%s as %s: %d %s", path, user, at.status, at.text())
+			s.t.Errorf("%s as %s: got %d %s, want 200", path, user, at.status, at.text())
 			continue
 		}
-		path = at.url.RequestURI() // the only result of a search leads to another screen
+		path = at.url.RequestURI() // a search with one result redirects to it
 		if _, arrived := mux.Handler(httptest.NewRequest(http.MethodGet, path, nil)); arrived != pattern {
 			if _, known := found[pattern]; !known {
-				found[pattern] = seenScreen{} // it leads elsewhere
+				found[pattern] = screenVisit{} // it redirects to another screen
 			}
 			pattern = arrived
 		}
 		if !strings.HasPrefix(at.header.Get("Content-Type"), "text/html") {
-			found[pattern] = seenScreen{} // a file
+			found[pattern] = screenVisit{} // a file
 			continue
 		}
 		if found[pattern].size < len(at.body) { // the fullest page
-			found[pattern] = seenScreen{strings.TrimPrefix(path, console.Path), user, len(at.body)}
+			found[pattern] = screenVisit{strings.TrimPrefix(path, console.Path), user, len(at.body)}
 		}
 		for _, n := range find(at.root, func(n *html.Node) bool { return n.Data == "a" && inside(n, "main") }) {
 			if link := attribute(n, "href"); strings.HasPrefix(link, console.Path+"/") {

@@ -18,20 +18,20 @@ func (p page) shownSecret() string {
 	p.t.Helper()
 	found := find(p.root, func(n *html.Node) bool { return attribute(n, "id") == "secret-value" })
 	if len(found) != 1 {
-		p.t.Fatalf("no secret: %s", p.text())
+		p.t.Fatalf("got %d secrets, want 1: %s", len(found), p.text())
 	}
 	return strings.TrimSpace(content(found[0]))
 }
 
-// token asks for a token with the password grant.
+// token requests a token for jane with the password grant.
 func (s *site) token(id, secret string) kit.Response {
 	return s.Server.Do(http.MethodPost, "/oauth/token", kit.FormMedia, url.Values{
 		"grant_type": {"password"}, "client_id": {id}, "client_secret": {secret}, "username": {"jane"}, "password": {kit.Password},
 	}.Encode())
 }
 
-// TestCreateClient tests that an administrator creates a client, uses its secret and
-// rotates it: both secrets are good until the first one ends.
+// TestCreateClient tests that an administrator creates a client, creates its secret and rotates the
+// secret. Both secrets are valid until the first one expires.
 func TestCreateClient(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.signIn("clara")
@@ -39,101 +39,101 @@ func TestCreateClient(t *testing.T) {
 		form := b.open("/console/new-client/otp")
 		review := b.submit(form, "f.AppName", "Corner shop", "f.ID", "corner").contains(http.StatusOK, "This will change:", "Corner shop", "nothing else")
 		if got := b.open("/console/clients/corner"); got.status != http.StatusNotFound {
-			t.Fatalf("the client exists before the change is confirmed: %s", got.text())
+			t.Fatalf("before the confirmation: got %d %s, want 404", got.status, got.text())
 		}
 		b.submit(review, "step", "confirm").contains(http.StatusOK, "The client corner is created.", "Make a secret")
 
 		shown := b.submit(b.submit(b.open("/console/clients/corner/new-secret"), "f.Name", "first"), "step", "confirm").contains(http.StatusOK, "shown only now")
 		first := shown.shownSecret()
 		if !strings.Contains(shown.body, "OAUTH_CLIENT_SECRET="+first) {
-			t.Error("the environment does not have the secret")
+			t.Error("got no environment variable with the secret, want OAUTH_CLIENT_SECRET")
 		}
 		if again := b.open("/console/clients/corner"); strings.Contains(again.body, first) {
-			t.Error("the secret is shown twice")
+			t.Error("got the secret after a reload, want it shown once")
 		}
-		if got := s.token("corner", first); got.Status != http.StatusBadRequest || !strings.Contains(got.Body, "invalid_grant") { // its users have no passwords
-			t.Errorf("the client does not authenticate: %d %s", got.Status, got.Body)
+		if got := s.token("corner", first); got.Status != http.StatusBadRequest || !strings.Contains(got.Body, "invalid_grant") { // the secret is correct, but the client does not allow passwords
+			t.Errorf("the first secret: got %d %s, want 400 invalid_grant", got.Status, got.Body)
 		}
 		if got := s.token("corner", "wrong"); !strings.Contains(got.Body, "invalid_client") {
-			t.Errorf("a wrong secret: %d %s", got.Status, got.Body)
+			t.Errorf("a wrong secret: got %d %s, want invalid_client", got.Status, got.Body)
 		}
 
 		review = b.submit(b.open("/console/clients/corner/new-secret"), "f.Name", "second", "f.Overlap", "24").contains(http.StatusOK, "The secret first is good until")
 		second := b.submit(review, "step", "confirm").contains(http.StatusOK, "first", "second", "ends soon").shownSecret()
 		for _, secret := range []string{first, second} {
 			if got := s.token("corner", secret); !strings.Contains(got.Body, "invalid_grant") {
-				t.Errorf("a secret is refused during the overlap: %s", got.Body)
+				t.Errorf("a secret during the overlap: got %s, want invalid_grant", got.Body)
 			}
 		}
 		s.Clock.Advance(25 * time.Hour)
 		if got := s.token("corner", first); !strings.Contains(got.Body, "invalid_client") {
-			t.Errorf("the first secret after the overlap: %d %s", got.Status, got.Body)
+			t.Errorf("the first secret after the overlap: got %d %s, want invalid_client", got.Status, got.Body)
 		}
 		if got := s.token("corner", second); !strings.Contains(got.Body, "invalid_grant") {
-			t.Errorf("the second secret after the overlap: %d %s", got.Status, got.Body)
+			t.Errorf("the second secret after the overlap: got %d %s, want invalid_grant", got.Status, got.Body)
 		}
 	})
 }
 
-// TestFaultyForm tests that a form with faults is shown again, with the faults at their
-// fields and all that was typed.
-func TestFaultyForm(t *testing.T) {
+// TestInvalidForm tests that a form with invalid values is shown again, with an error at each such
+// field and with everything that was typed.
+func TestInvalidForm(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.signIn("clara")
 		got := b.submit(b.open("/console/new-client/code"), "f.AppName", "", "f.RedirectUris", "https://app.example/*")
 		got.contains(http.StatusUnprocessableEntity, "is required")
 		got = b.submit(b.submit(got, "f.AppName", "App"), "step", "confirm").contains(http.StatusBadRequest, "must not have a wildcard")
 		if _, form := got.form(); form.Get("f.AppName") != "App" || form.Get("f.RedirectUris") != "https://app.example/*" {
-			t.Errorf("what was typed is gone: %v", form)
+			t.Errorf("got the form %v, want the values that were typed", form)
 		}
 		b.submit(b.submit(got, "f.RedirectUris", "https://app.example/back"), "step", "confirm").contains(http.StatusOK, "https://app.example/back")
 	})
 }
 
-// TestTwoAdministrators tests that the second of two administrators who edit one client
-// learns who changed it and what, and that neither change is lost.
+// TestTwoAdministrators tests that the second of two administrators who edit one client sees who
+// changed what, and that neither change is lost.
 func TestTwoAdministrators(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		root, clara := s.signIn("root"), s.signIn("clara")
-		mine, theirs := root.open("/console/clients/shop/edit"), clara.open("/console/clients/shop/edit")
-		mine = root.submit(mine, "f.AppName", "Root's shop", "f.RefreshTokenDuration", "77").contains(http.StatusOK, "Root's shop")
-		clara.submit(clara.submit(theirs, "f.AppName", "Clara's shop", "f.AccessTokenDuration", "33"), "step", "confirm").contains(http.StatusOK, "Clara's shop")
+		rootsForm, clarasForm := root.open("/console/clients/shop/edit"), clara.open("/console/clients/shop/edit")
+		rootsForm = root.submit(rootsForm, "f.AppName", "Root's shop", "f.RefreshTokenDuration", "77").contains(http.StatusOK, "Root's shop")
+		clara.submit(clara.submit(clarasForm, "f.AppName", "Clara's shop", "f.AccessTokenDuration", "33"), "step", "confirm").contains(http.StatusOK, "Clara's shop")
 
-		conflict := root.submit(mine, "step", "confirm")
+		conflict := root.submit(rootsForm, "step", "confirm")
 		for deadline := time.Now().Add(10 * time.Second); !strings.Contains(conflict.text(), "Changed by clara") && time.Now().Before(deadline); {
 			time.Sleep(100 * time.Millisecond) // audit events are stored in batches
-			conflict = root.submit(mine, "step", "confirm")
+			conflict = root.submit(rootsForm, "step", "confirm")
 		}
 		conflict.contains(http.StatusPreconditionFailed, "Changed by clara", "AccessTokenDuration", "Root's shop", "Clara's shop")
 		_, form := conflict.form()
 		if form.Get("f.AppName") != "Root's shop" || form.Get("f.RefreshTokenDuration") != "77" || form.Get("f.AccessTokenDuration") != "33" {
-			t.Errorf("the form has %v", form)
+			t.Errorf("after the conflict: got the form %v, want the changes of both", form)
 		}
 		root.submit(root.submit(conflict), "step", "confirm").contains(http.StatusOK, "Root's shop")
 		_, form = root.open("/console/clients/shop/edit").form()
 		if form.Get("f.AppName") != "Root's shop" || form.Get("f.RefreshTokenDuration") != "77" || form.Get("f.AccessTokenDuration") != "33" {
-			t.Errorf("stored: %v", form)
+			t.Errorf("after the second change: got the form %v, want the changes of both", form)
 		}
 	})
 }
 
-// TestConflictWithoutAudit tests that somebody who may not read audit events does not
-// learn who changed a client, and that a change between form and review is found too.
+// TestConflictWithoutAudit tests that an administrator who may not read audit events does not see
+// who changed a client, and that a change between form and review is found too.
 func TestConflictWithoutAudit(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		root, clara := s.signIn("root"), s.signIn("clara")
-		theirs := clara.open("/console/clients/shop/edit")
+		clarasForm := clara.open("/console/clients/shop/edit")
 		root.submit(root.open("/console/clients/shop/disable"), "step", "confirm").contains(http.StatusOK, "inactive")
-		conflict := clara.submit(theirs, "f.AppName", "Clara's shop").contains(http.StatusPreconditionFailed, "Somebody else has changed this")
+		conflict := clara.submit(clarasForm, "f.AppName", "Clara's shop").contains(http.StatusPreconditionFailed, "Somebody else has changed this")
 		if strings.Contains(conflict.text(), "Changed by") {
-			t.Errorf("clara reads audit events: %s", conflict.text())
+			t.Errorf("got %s, want it without the other administrator", conflict.text())
 		}
 		clara.submit(clara.submit(conflict), "step", "confirm").contains(http.StatusOK, "Clara's shop", "inactive")
 	})
 }
 
-// TestSessionEndsWithOpenForm tests that nothing typed is lost if the session ends while a
-// form is open, and that nobody else's session sends it unasked.
+// TestSessionEndsWithOpenForm tests that a form keeps everything that was typed if the session ends
+// while it is open. The form is not accepted in the session of another user.
 func TestSessionEndsWithOpenForm(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.signIn("clara")
@@ -153,18 +153,19 @@ func TestSessionEndsWithOpenForm(t *testing.T) {
 	})
 }
 
-// TestDeleteClient tests that the page says what breaks, and that the client is gone.
+// TestDeleteClient tests that the page lists the effects of a deletion, and that its confirmation
+// deletes the client.
 func TestDeleteClient(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.signIn("clara")
-		ask := b.open("/console/clients/other/delete")
-		ask.contains(http.StatusOK, "Other shop (other) is deleted.", "end at once", "Secrets that are deleted with it: 1.")
-		b.submit(ask, "step", "confirm").contains(http.StatusOK, "The client other is deleted.")
+		review := b.open("/console/clients/other/delete")
+		review.contains(http.StatusOK, "Other shop (other) is deleted.", "end at once", "Secrets that are deleted with it: 1.")
+		b.submit(review, "step", "confirm").contains(http.StatusOK, "The client other is deleted.")
 		b.open("/console/clients/other").contains(http.StatusNotFound)
 	})
 }
 
-// TestListsArePaged tests search and pages of the list of clients.
+// TestListsArePaged tests that a search for clients returns each client, over several pages.
 func TestListsArePaged(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		var clients []string
@@ -181,27 +182,28 @@ func TestListsArePaged(t *testing.T) {
 				seen[found[1]] = true
 			}
 			if next = ""; pages > 5 {
-				t.Fatal("no end")
+				t.Fatalf("got more than %d pages, want fewer", pages)
 			}
 			for _, n := range find(at.root, func(n *html.Node) bool { return attribute(n, "rel") == "next" }) {
 				next = attribute(n, "href")
 			}
 		}
 		if len(seen) != 120 {
-			t.Errorf("%d of 120 clients are in the list", len(seen))
+			t.Errorf("got %d clients, want 120", len(seen))
 		}
 	})
 }
 
-// TestSecretIsShownToItsMaker tests that the page after a change shows a secret to the
-// administrator who made it, and not to the next one at the browser, nor much later.
-func TestSecretIsShownToItsMaker(t *testing.T) {
+// TestSecretIsShownToItsCreator tests that the page after a change shows a secret to the
+// administrator who created it. The page does not show it to the next user of the browser, or six
+// minutes later.
+func TestSecretIsShownToItsCreator(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		create := func() *browser {
 			b := s.signIn("clara")
 			b.client.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
 				if r.Method == http.MethodGet && r.URL.Path == "/console/clients/shop" {
-					return http.ErrUseLastResponse // the browser is closed before
+					return http.ErrUseLastResponse // as if the browser was closed before this page
 				}
 				return nil
 			}
@@ -212,7 +214,7 @@ func TestSecretIsShownToItsMaker(t *testing.T) {
 		}
 		b := create()
 		if b.open("/console/clients/shop").shownSecret() == "" {
-			t.Error("the secret is not shown to its maker")
+			t.Error("got no secret, want it shown to its creator")
 		}
 		b = create()
 		for _, c := range b.client.Jar.Cookies(b.address()) {
@@ -222,18 +224,18 @@ func TestSecretIsShownToItsMaker(t *testing.T) {
 		}
 		at := b.signIn("carol", b.open("/console/clients/shop")).contains(http.StatusOK, "Shop")
 		if strings.Contains(at.body, "secret-value") {
-			t.Error("the secret is shown to another administrator")
+			t.Error("another administrator: got the secret, want it hidden")
 		}
 		b = create()
 		s.Clock.Advance(6 * time.Minute)
 		if at := b.open("/console/clients/shop").contains(http.StatusOK, "Shop"); strings.Contains(at.body, "secret-value") {
-			t.Error("the secret is shown much later")
+			t.Error("after six minutes: got the secret, want it hidden")
 		}
 	})
 }
 
-// TestChangeWithoutEntityTag tests that a form that does not say which version it changes
-// changes nothing, and that HEAD is answered like GET.
+// TestChangeWithoutEntityTag tests that a form without the entity tag of the version that it
+// changes is refused, and that HEAD is answered like GET.
 func TestChangeWithoutEntityTag(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.signIn("clara")

@@ -11,7 +11,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// refusingReceiver returns the URL of a receiver that refuses messages for good.
+// refusingReceiver returns the URL of a receiver that answers 410 to all messages. Such messages
+// are not retried.
 func refusingReceiver(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) }))
@@ -19,7 +20,7 @@ func refusingReceiver(t *testing.T) string {
 	return server.URL
 }
 
-// sendTo lets the sender of all codes call a URL.
+// sendTo sets the URL of the receiver of all codes.
 func (s *site) sendTo(receiver string) {
 	s.t.Helper()
 	s.Apply(`
@@ -28,19 +29,18 @@ MessageSenders:
 `)
 }
 
-// undelivered asks for a code that cannot be delivered, and returns the ID of the HTTP
-// request.
-func (s *site) undelivered(username string) string {
+// requestCode requests a code for the user, and returns the ID of the HTTP request.
+func (s *site) requestCode(username string) string {
 	s.t.Helper()
-	asked := s.Server.RequestCode(username, "")
-	id := asked.Header.Get("X-Request-Id")
-	if asked.Status != http.StatusNoContent || id == "" {
-		s.t.Fatalf("request for a code: got %d %s", asked.Status, asked.Body)
+	got := s.Server.RequestCode(username, "")
+	id := got.Header.Get("X-Request-Id")
+	if got.Status != http.StatusNoContent || id == "" {
+		s.t.Fatalf("request for a code: got %d %s with the ID %q, want 204 and an ID", got.Status, got.Body, id)
 	}
 	return id
 }
 
-// await opens a page until its main part has the text.
+// await opens a page again and again until its main part has the text.
 func (b *browser) await(path, text string) (at page) {
 	b.t.Helper()
 	kit.Eventually(b.t, path+" shows "+text, func() bool {
@@ -50,12 +50,13 @@ func (b *browser) await(path, text string) (at page) {
 	return at
 }
 
-// TestDeadLetterIsDelivered follows a code that was not delivered: an administrator finds it
-// by the ID of the HTTP request, sees why, mends the sender, and sends the code again.
-func TestDeadLetterIsDelivered(t *testing.T) {
+// TestDeadMessageIsRetried tests what an administrator does about a code that was not delivered:
+// find its request by the ID of the HTTP request, see the reason, correct the message sender, and
+// send a new code.
+func TestDeadMessageIsRetried(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.sendTo(refusingReceiver(t))
-		requestID := s.undelivered("jane")
+		requestID := s.requestCode("jane")
 		b := s.signIn("root")
 		at := b.await("/console/home?find="+requestID, "receiver answered 410")
 		at.contains(http.StatusOK, "The message could not be delivered", "Given up", "jane", requestID)
@@ -70,31 +71,32 @@ func TestDeadLetterIsDelivered(t *testing.T) {
 
 		i := slices.IndexFunc(b.open(dead).links(), func(link string) bool { return strings.HasSuffix(link, "/retry") })
 		if i < 0 {
-			t.Fatalf("nothing to send again: %s", b.open(dead).text())
+			t.Fatalf("got no link to retry, want one: %s", b.open(dead).text())
 		}
 		at = b.open(b.open(dead).links()[i]).contains(http.StatusOK, "A new code is made and sent")
 		at = b.submit(at, "step", "confirm").contains(http.StatusOK, "A new code is on its way")
 		if at.url.Path == dead {
-			t.Errorf("the retry shows the request of the lost code")
+			t.Error("got the page of the first request after the retry, want that of the new one")
 		}
 		code := s.Inbox.Next(t).EventBody.OneTimePassword
 		b.await(at.url.Path, "Accepted by the receiver")
 		if strings.Contains(b.open(at.url.Path).body, code) {
-			t.Error("the page shows the code")
+			t.Error("got the code on the page, want it hidden")
 		}
 		if got := s.Server.SignIn("jane", code); got.Status != http.StatusOK {
-			t.Errorf("sign-in with the code: got %d %s", got.Status, got.Body)
+			t.Errorf("sign-in with the code: got %d %s, want 200", got.Status, got.Body)
 		}
 		b.await(at.url.Path, "The user has used the code")
 		b.open(dead).contains(http.StatusOK, "A newer code has replaced this one")
 	})
 }
 
-// TestWaitingMessageIsHurried sends a message now that waits for its next attempt.
-func TestWaitingMessageIsHurried(t *testing.T) {
+// TestWaitingMessageIsRetried tests that an administrator sends a message at once that waits for
+// its next attempt.
+func TestWaitingMessageIsRetried(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.Inbox.Status.Store(http.StatusTooManyRequests)
-		s.undelivered("jane")
+		s.requestCode("jane")
 		b := s.signIn("root")
 		at := b.await("/console/home?find=jane", "Attempt failed, will be repeated")
 		b.open("/console/home").contains(http.StatusOK, "Senders that deliver nothing at the moment: 1.")
@@ -109,8 +111,8 @@ func TestWaitingMessageIsHurried(t *testing.T) {
 	})
 }
 
-// TestCodesOfACompany tests that an administrator of a company finds the codes of its users,
-// and nothing of others.
+// TestCodesOfACompany tests that an administrator of a company finds the codes of its users, and
+// none of other users.
 func TestCodesOfACompany(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.Apply(`
@@ -129,7 +131,7 @@ Buyers:
 		harrys := root.await("/console/home?find=harry@example.com", "Accepted by the receiver").url.Path
 		b := s.signIn("bob")
 		if nav := b.open("/console/").navigation(); !slices.Contains(nav, "/console/buyer-codes") || slices.Contains(nav, "/console/home") {
-			t.Errorf("bob sees %v", nav)
+			t.Errorf("got the navigation %v, want /console/buyer-codes and not /console/home", nav)
 		}
 		b.await("/console/buyer-codes?find=jane", "Accepted by the receiver")
 		b.open("/console/buyer-codes?find=harry").contains(http.StatusOK, "Nobody has asked for a code by this name")
@@ -139,25 +141,25 @@ Buyers:
 	})
 }
 
-// TestStoredTextInTimelines tests that names are shown as text.
+// TestStoredTextInTimelines tests that usernames are shown as text, not as HTML.
 func TestStoredTextInTimelines(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		const name = `<script>alert(1)</script>{{.}}`
-		s.undelivered(name)
+		s.requestCode(name)
 		b := s.signIn("root")
 		at := b.await("/console/home?find="+url.QueryEscape(name), "Nobody was served")
 		if at.contains(http.StatusOK, name); strings.Contains(at.body, "<script>alert") {
-			t.Errorf("the name is not text: %s", at.body)
+			t.Errorf("got the username as HTML, want text: %s", at.body)
 		}
 		again := b.open("/console/home?find="+url.QueryEscape(name+"x")).contains(http.StatusOK, "Nobody has asked")
 		if strings.Contains(again.body, "<script>alert") {
-			t.Errorf("the word is not text: %s", again.body)
+			t.Errorf("got the search term as HTML, want text: %s", again.body)
 		}
 	})
 }
 
-// TestSenderScreens sends a test message, whose outcome survives a reload, and exchanges the
-// secret of a webhook.
+// TestSenderScreens tests that an administrator sends a test message and sees its outcome, and
+// rotates the signing secret of a webhook.
 func TestSenderScreens(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.Apply(`
@@ -171,18 +173,18 @@ MessageSenders:
 		at = b.submit(b.open("/console/senders/sink/test"), "f.To", "me@example.com", "step", "review").contains(http.StatusOK, "me@example.com")
 		at = b.submit(at, "step", "confirm").contains(http.StatusOK, "The test message is being sent")
 		if got := s.Inbox.Next(t); got.EventBody.OneTimePassword != "TEST" || got.Recipient.Email != "me@example.com" {
-			t.Errorf("sent %+v", got)
+			t.Errorf("got the message %+v, want the code TEST for me@example.com", got)
 		}
 		b.await(at.url.RequestURI(), "The receiver has accepted it")
 
 		at = b.submit(b.open("/console/senders/std/rotate").contains(http.StatusOK, "until you retire"), "step", "confirm")
 		at.contains(http.StatusOK, "New secret", "whsec_", "two secrets")
 		if again := b.open(at.url.Path); strings.Contains(again.body, "whsec_") {
-			t.Errorf("a reload shows the secret again")
+			t.Error("got the secret after a reload, want it shown once")
 		}
 		b.submit(b.open("/console/senders/std/retire"), "step", "confirm").contains(http.StatusOK, "Only the newest secret signs now")
 		if at := b.open("/console/senders/std"); slices.Contains(at.links(), "/console/senders/std/retire") {
-			t.Errorf("there is nothing to retire: %v", at.links())
+			t.Errorf("got the links %v, want none to retire a secret", at.links())
 		}
 		b.open("/console/senders/mail/mails?type=ForgottenPassword").contains(http.StatusOK, "All other languages", "Subject:", "shop.example.com", "TEST")
 	})

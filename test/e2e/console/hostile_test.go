@@ -23,11 +23,11 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// hostile is a text that does harm where it is not shown as text.
+// hostile is a text that runs a script or a template in a page that does not escape it.
 const hostile = `javascript:alert(1)//"'><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}${7*7}`
 
-// hostileServer answers every request to /v1 with the shape of the document, in which each
-// text is hostile.
+// hostileServer answers requests to /v1 with values of the schemas of the OpenAPI document. Each
+// text in them is hostile.
 type hostileServer struct {
 	schemas map[string]any
 	mux     *http.ServeMux
@@ -35,8 +35,8 @@ type hostileServer struct {
 
 func (h *hostileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
-// answers registers an operation.
-func (h *hostileServer) answers(method, path string, operation map[string]any) {
+// register adds a handler that answers an operation with a value of its schema.
+func (h *hostileServer) register(method, path string, operation map[string]any) {
 	responses, _ := operation["responses"].(map[string]any)
 	for status, response := range responses {
 		if !strings.HasPrefix(status, "2") {
@@ -57,7 +57,7 @@ func (h *hostileServer) answers(method, path string, operation map[string]any) {
 	}
 }
 
-// sample returns a value of a schema.
+// sample returns a value of a schema. It returns nil for schemas nested deeper than eight levels.
 func (h *hostileServer) sample(schema any, depth int) any {
 	s, _ := schema.(map[string]any)
 	if depth > 8 {
@@ -66,8 +66,8 @@ func (h *hostileServer) sample(schema any, depth int) any {
 	if ref, ok := s["$ref"].(string); ok {
 		return h.sample(h.schemas[ref[strings.LastIndexByte(ref, '/')+1:]], depth+1)
 	}
-	for _, several := range []string{"allOf", "anyOf", "oneOf"} {
-		if list, ok := s[several].([]any); ok && len(list) > 0 {
+	for _, keyword := range []string{"allOf", "anyOf", "oneOf"} {
+		if list, ok := s[keyword].([]any); ok && len(list) > 0 {
 			return h.sample(list[0], depth+1)
 		}
 	}
@@ -97,8 +97,8 @@ func (h *hostileServer) sample(schema any, depth int) any {
 	return hostile
 }
 
-// hostileConsole returns a console before the hostile server, in which everybody is signed
-// in and may do everything.
+// hostileConsole returns a console that calls a hostileServer. Every request to it is one of an
+// administrator who may do everything.
 func hostileConsole(t *testing.T, document string) http.Handler {
 	t.Helper()
 	var doc struct {
@@ -113,7 +113,7 @@ func hostileConsole(t *testing.T, document string) http.Handler {
 	for path, methods := range doc.Paths {
 		for method, operation := range methods {
 			if strings.HasPrefix(path, "/v1/") {
-				h.answers(method, path, operation)
+				h.register(method, path, operation)
 			}
 			id, _ := operation["operationId"].(string)
 			summary, _ := operation["summary"].(string)
@@ -149,38 +149,38 @@ func hostileConsole(t *testing.T, document string) http.Handler {
 	return mux
 }
 
-var attributeOfScript = regexp.MustCompile(`^on[a-z]+$`)
+var eventAttribute = regexp.MustCompile(`^on[a-z]+$`)
 
-// checkMarkup fails the test if hostile text has become markup, or if the page has
-// something that its policy forbids.
+// checkMarkup fails the test if hostile text is part of the markup, or if the page has elements or
+// attributes that its Content-Security-Policy forbids.
 func checkMarkup(t *testing.T, what string, p page) {
 	t.Helper()
 	if policy := p.header.Get("Content-Security-Policy"); strings.Contains(policy, "unsafe") || !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "://") {
-		t.Errorf("%s: policy %q", what, policy)
+		t.Errorf("%s: got the Content-Security-Policy %q, want default-src 'none' and no other sites", what, policy)
 	}
 	for _, n := range find(p.root, func(*html.Node) bool { return true }) {
 		if n.Data == "script" && (attribute(n, "src") == "" || content(n) != "") || n.Data == "style" || n.Data == "img" && attribute(n, "src") == "x" {
-			t.Errorf("%s: element %s %v", what, n.Data, n.Attr)
+			t.Errorf("%s: got the element %s %v, want none like it", what, n.Data, n.Attr)
 		}
 		for _, a := range n.Attr {
-			if a.Key == "style" || attributeOfScript.MatchString(a.Key) {
-				t.Errorf("%s: attribute %s=%q", what, a.Key, a.Val)
+			if a.Key == "style" || eventAttribute.MatchString(a.Key) {
+				t.Errorf("%s: got the attribute %s=%q, want none like it", what, a.Key, a.Val)
 			}
 		}
 	}
 	for _, link := range p.links() {
 		u, err := url.Parse(link)
 		if err != nil || u.Scheme != "" || u.Host != "" {
-			t.Errorf("%s: link to %q", what, link)
+			t.Errorf("%s: got a link to %q, want a path on the same server", what, link)
 		}
 	}
 	if strings.Contains(p.body, "<script>alert") || strings.Contains(p.text(), "4949") || strings.Contains(p.body, "ZgotmplZ") {
-		t.Errorf("%s: hostile text is not shown as text", what)
+		t.Errorf("%s: got hostile text as markup, want it as text", what)
 	}
 }
 
-// TestHostileText shows every screen, and the second step of every form, with hostile text
-// in every member of every resource.
+// TestHostileText opens every screen, and the second step of every form, with hostile text in every
+// member of every resource.
 func TestHostileText(t *testing.T) {
 	s := newSite(t, kit.NewFixture(t, "sqlite:"+t.TempDir()+"/latchkey.db"))
 	handler := hostileConsole(t, s.Server.Do(http.MethodGet, "/openapi.json", "", "").Body)
@@ -190,9 +190,9 @@ func TestHostileText(t *testing.T) {
 	b := shown.newBrowser()
 	b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	at := b.open("/console/clients")
-	asked, err := url.Parse(at.header.Get("Location"))
+	request, err := url.Parse(at.header.Get("Location"))
 	s.must(err)
-	b.open("/console/callback?" + url.Values{"state": {asked.Query().Get("state")}, "code": {"c"}}.Encode())
+	b.open("/console/callback?" + url.Values{"state": {request.Query().Get("state")}, "code": {"c"}}.Encode())
 	texts := 0
 	for _, screen := range console.Screens() {
 		path := console.Path + parameter.ReplaceAllString(screen.Path, url.PathEscape("x"))
@@ -202,7 +202,7 @@ func TestHostileText(t *testing.T) {
 		path = strings.ReplaceAll(path, "/api/x", "/api/apiclients.Patch")
 		got := b.open(path + "?search=" + url.QueryEscape(hostile))
 		if got.status >= http.StatusInternalServerError {
-			t.Errorf("%s: %d %s", path, got.status, got.text())
+			t.Errorf("%s: got %d %s, want a status below 500", path, got.status, got.text())
 		}
 		checkMarkup(t, path, got)
 		texts += strings.Count(got.text(), "<script>alert(1)</script>")
@@ -218,6 +218,6 @@ func TestHostileText(t *testing.T) {
 		checkMarkup(t, "POST "+path, b.post(action, form))
 	}
 	if texts < len(console.Screens()) {
-		t.Errorf("hostile text is shown %d times only, so the test shows little", texts)
+		t.Errorf("got hostile text %d times, want it at least once for each of %d screens", texts, len(console.Screens()))
 	}
 }

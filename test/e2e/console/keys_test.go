@@ -7,22 +7,23 @@ import (
 	"testing"
 )
 
-// TestKeysAreRotatedAndRevoked tests that both say what they do before they do it. The
-// revocation ends the administrator's own access token, whose key it is, and not the session.
+// TestKeysAreRotatedAndRevoked tests that the pages for rotation and revocation show the effect
+// before they change a key. The revoked key has signed the access token of the administrator. The
+// session outlasts that token.
 func TestKeysAreRotatedAndRevoked(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.signIn("root")
 		shown := b.open("/console/keys").contains(http.StatusOK, "ES256", "signs")
 		if !strings.Contains(shown.body, `<rect class="key-active"`) {
-			t.Errorf("no time line: %s", shown.body)
+			t.Errorf("got no time line, want one: %s", shown.body)
 		}
 		signing := regexp.MustCompile(`ES256 key ([-_A-Za-z0-9]+): announced`).FindStringSubmatch(shown.body)
 		if signing == nil {
-			t.Fatalf("no ES256 key: %s", shown.body)
+			t.Fatalf("got no ES256 key, want one: %s", shown.body)
 		}
 		review := b.fill(b.open("/console/keys/+rotate"), "f.Alg", "ES256").contains(http.StatusOK, "ES256: a new key will sign from", "The key "+signing[1]+" signs no more from")
 		if got := b.open("/console/keys").text(); strings.Contains(got, "announced") && strings.Count(got, "ES256") > 2 {
-			t.Error("the plan has announced a key")
+			t.Error("before the confirmation: got an announced key, want none")
 		}
 		b.confirm(review).contains(http.StatusOK, "The next key is", "announced")
 

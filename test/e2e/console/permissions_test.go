@@ -14,9 +14,9 @@ import (
 
 var parameter = regexp.MustCompile(`\{[a-zA-Z]+\}`)
 
-// TestForbiddenScreens replays the requests of every screen and button with the tokens of
-// administrators who lack the role: each is 403. The sign-in of root proves that the
-// requests are not refused for another reason.
+// TestForbiddenScreens opens every screen as users with one role or none. The answer is 403 if the
+// role does not permit the operation of the screen, and not 403 if it does. Forms that the role does
+// not permit are posted too, and must answer 403.
 func TestForbiddenScreens(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		operations := map[string][]string{} // roles by ID
@@ -29,14 +29,14 @@ func TestForbiddenScreens(t *testing.T) {
 		for _, screen := range console.Screens() {
 			roles, known := operations[screen.Operation]
 			if !known {
-				t.Errorf("%s: no operation %q in the document", screen.Path, screen.Operation)
+				t.Errorf("%s: got no operation %q in the document, want it", screen.Path, screen.Operation)
 			}
 			path := console.Path + parameter.ReplaceAllString(screen.Path, "x")
 			for role, b := range browsers {
 				permitted := len(roles) == 0 || slices.Contains(roles, role)
 				got := b.open(path)
 				if refused := got.status == http.StatusForbidden; refused == permitted {
-					t.Errorf("GET %s as %q: %d %s", path, role, got.status, got.text())
+					t.Errorf("GET %s as %q: got %d %s, want 403 unless permitted; permitted: %t", path, role, got.status, got.text(), permitted)
 				}
 				if screen.Posts && !permitted {
 					b.post(path, url.Values{"token": {tokens[role]}, "step": {"confirm"}, "f.AppName": {"x"}}).contains(http.StatusForbidden, "Your roles do not allow this.")
@@ -46,12 +46,12 @@ func TestForbiddenScreens(t *testing.T) {
 	})
 }
 
-// formToken returns the token of the form for signing out, which every page has.
+// formToken returns the token of the sign-out form, which every page has.
 func (b *browser) formToken() string {
 	b.t.Helper()
 	found := regexp.MustCompile(`name="token" value="([^"]+)"`).FindStringSubmatch(b.open("/console/").body)
 	if found == nil {
-		b.t.Fatal("no token")
+		b.t.Fatal("got no token, want one")
 	}
 	return found[1]
 }
@@ -60,16 +60,16 @@ func (b *browser) formToken() string {
 func TestNavigation(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		if got := s.signIn("carol").open("/console/").navigation(); !slices.Equal(got, []string{"/console/clients", "/console/api"}) {
-			t.Errorf("carol sees %v", got)
+			t.Errorf("carol: got the navigation %v, want the screens of her roles", got)
 		}
 		got := s.signIn("carol").open("/console/clients/shop")
 		for _, link := range got.links() {
 			if strings.Contains(link, "/clients/shop/") || strings.Contains(link, "new-client") {
-				t.Errorf("a reader sees the button %s", link)
+				t.Errorf("carol: got the link %s, want none to a change", link)
 			}
 		}
 		if links := s.signIn("clara").open("/console/clients/shop").links(); !slices.Contains(links, "/console/clients/shop/edit") {
-			t.Errorf("an administrator of clients does not see how to edit one: %v", links)
+			t.Errorf("clara: got the links %v, want one to edit the client", links)
 		}
 	})
 }
@@ -94,8 +94,9 @@ func (s *site) readOperations(into map[string][]string) error {
 	return nil
 }
 
-// TestRightsEndAtOnce tests that a session of the console ends, or shows less, with the next
-// request after an administrator loses a role, is deactivated or gets another password.
+// TestRightsEndAtOnce tests changes of an administrator during a session of the console. After the
+// loss of a role, the next request answers 403. After a deactivation or a change of the password,
+// the session has ended.
 func TestRightsEndAtOnce(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.addAdministrators()
@@ -103,7 +104,7 @@ func TestRightsEndAtOnce(t *testing.T) {
 		do := func(method, path, body string) {
 			t.Helper()
 			if got := s.Server.Do(method, path, "application/json", body, "Authorization", "Bearer "+token); got.Status >= http.StatusMultipleChoices {
-				t.Fatalf("%s %s: %d %s", method, path, got.Status, got.Body)
+				t.Fatalf("%s %s: got %d %s, want a success", method, path, got.Status, got.Body)
 			}
 		}
 		clara, carol, audrey := s.signIn("clara"), s.signIn("carol"), s.signIn("audrey")
@@ -116,9 +117,9 @@ func TestRightsEndAtOnce(t *testing.T) {
 
 		do(http.MethodPatch, "/v1/adminusers/carol", `{"Active":false}`)
 		do(http.MethodPatch, "/v1/adminusers/audrey", `{"Password":"another-Horse-8-battery"}`)
-		for name, b := range map[string]*browser{"/console/clients": carol, "/console/audit": audrey} {
-			if at := b.open(name); at.url.Path != "/oauth/authorize" {
-				t.Errorf("%s: got %d at %s, want the sign-in page", name, at.status, at.url)
+		for path, b := range map[string]*browser{"/console/clients": carol, "/console/audit": audrey} {
+			if at := b.open(path); at.url.Path != "/oauth/authorize" {
+				t.Errorf("%s: got %d at %s, want the sign-in page", path, at.status, at.url)
 			}
 		}
 	})

@@ -10,34 +10,35 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestSignIn tests that an administrator signs in at the pages of the server, returns to
-// the screen that was asked for, and signs out everywhere.
+// TestSignIn tests that an administrator signs in at the sign-in page and returns to the screen
+// that was requested. A sign-out also ends the session for copies of its cookies.
 func TestSignIn(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.newBrowser()
 		at := b.open("/console/clients/shop")
 		if at.url.Path != "/oauth/authorize" {
-			t.Fatalf("sent to %s", at.url)
+			t.Fatalf("got %s, want /oauth/authorize", at.url)
 		}
 		at = b.signIn("clara", at)
 		at.contains(http.StatusOK, "Shop")
 		if at.url.Path != "/console/clients/shop" {
-			t.Errorf("returned to %s", at.url)
+			t.Errorf("after the sign-in: got %s, want /console/clients/shop", at.url)
 		}
-		stolen := b.cookies()
+		copied := b.cookies()
 		_, form := b.open("/console/clients/shop/edit").form()
 		b.post("/console/sign-out", url.Values{"token": form["token"]}).contains(http.StatusOK, "You have signed out.")
 		if at := b.open("/console/clients"); at.url.Path != "/oauth/authorize" {
-			t.Errorf("after the sign-out: %s", at.url)
+			t.Errorf("after the sign-out: got %s, want /oauth/authorize", at.url)
 		}
-		thief := s.newBrowser()
-		thief.client.Jar.SetCookies(s.address(), stolen)
-		if at := thief.open("/console/clients"); at.url.Path != "/oauth/authorize" {
-			t.Errorf("cookies of before the sign-out are good: %s", at.url)
+		attacker := s.newBrowser()
+		attacker.client.Jar.SetCookies(s.address(), copied)
+		if at := attacker.open("/console/clients"); at.url.Path != "/oauth/authorize" {
+			t.Errorf("copied cookies after the sign-out: got %s, want /oauth/authorize", at.url)
 		}
 	})
 }
 
+// address returns the URL of the server.
 func (s *site) address() *url.URL {
 	u, err := url.Parse(s.Server.URL)
 	s.must(err)
@@ -55,8 +56,8 @@ func (b *browser) cookies() []*http.Cookie {
 	return kept
 }
 
-// TestSessionIsRenewed tests that a session outlives its access tokens, and ends when it is
-// not used, or when an administrator ends it.
+// TestSessionIsRenewed tests that a session lasts longer than its access tokens, and that it ends
+// when it is not used for nine hours.
 func TestSessionIsRenewed(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.signIn("carol")
@@ -66,13 +67,14 @@ func TestSessionIsRenewed(t *testing.T) {
 		}
 		s.Clock.Advance(9 * time.Hour)
 		if at := b.open("/console/clients"); at.url.Path != "/oauth/authorize" {
-			t.Errorf("after nine hours: %s", at.url)
+			t.Errorf("after nine hours: got %s, want /oauth/authorize", at.url)
 		}
 	})
 }
 
-// TestCallbackIsBound tests that nobody signs another browser in: an answer of the sign-in
-// page is good in the browser that asked for it only.
+// TestCallbackIsBound tests that the callback accepts an authorization response only in the browser
+// that made the authorization request. Otherwise an attacker could sign the browser of a victim in
+// as the attacker (RFC 6819 §4.4.1.8).
 func TestCallbackIsBound(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		attacker := s.newBrowser()
@@ -92,15 +94,15 @@ func TestCallbackIsBound(t *testing.T) {
 		victim.open("/console/")
 		victim.open(callback.RequestURI()).contains(http.StatusBadRequest, "Start again")
 		if at := victim.open("/console/clients"); at.url.Path != "/oauth/authorize" {
-			t.Errorf("the victim is signed in: %s", at.url)
+			t.Errorf("victim: got %s, want /oauth/authorize", at.url)
 		}
 		attacker.client.CheckRedirect = nil
 		attacker.open(callback.RequestURI()).contains(http.StatusOK)
 	})
 }
 
-// TestForeignForms tests that forms of other sites and of other browsers are refused, also
-// without a session.
+// TestForeignForms tests that a form is refused if another site posts it, or if it was shown to
+// another browser. This includes browsers without a session.
 func TestForeignForms(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.signIn("clara")
@@ -119,45 +121,45 @@ func TestForeignForms(t *testing.T) {
 		b.post(action, form).contains(http.StatusForbidden, "not accepted")
 		s.newBrowser().post(action, form).contains(http.StatusForbidden, "not accepted")
 		if text := b.open("/console/clients/shop").text(); strings.Contains(text, "Changed") {
-			t.Errorf("the client was changed: %s", text)
+			t.Errorf("got %s, want an unchanged client", text)
 		}
 	})
 }
 
-// TestNobodyWithoutRole tests that a user without an administrative role gets a page that
-// says so, whoever they are.
-func TestNobodyWithoutRole(t *testing.T) {
+// TestUserWithoutRole tests that an admin user and a buyer user without an administrative role get
+// a page that says so.
+func TestUserWithoutRole(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		for _, username := range []string{"norman", "john"} {
 			b := s.newBrowser()
 			at := b.signIn(username, b.open("/console/"))
 			at.contains(http.StatusForbidden, "no administrative role")
 			if nav := at.navigation(); len(nav) > 0 {
-				t.Errorf("%s sees %v", username, nav)
+				t.Errorf("%s: got the navigation %v, want none", username, nav)
 			}
 		}
 	})
 }
 
-// TestSignOutNeedsNoRedirect tests that the tokens of the console end with the sign-out
-// itself, even if the browser does not get to the logout endpoint.
+// TestSignOutNeedsNoRedirect tests that the sign-out itself revokes the tokens of the console, even
+// if the browser does not follow the redirect to the logout endpoint.
 func TestSignOutNeedsNoRedirect(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.signIn("clara")
-		kept := b.cookies()
+		copied := b.cookies()
 		_, form := b.open("/console/clients/shop/edit").form()
 		b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		b.post("/console/sign-out", url.Values{"token": form["token"]}).contains(http.StatusSeeOther)
-		thief := s.newBrowser()
-		thief.client.Jar.SetCookies(s.address(), kept)
-		if at := thief.open("/console/clients"); at.url.Path != "/oauth/authorize" {
-			t.Errorf("a copy of the cookie is good after the sign-out: %s", at.url)
+		attacker := s.newBrowser()
+		attacker.client.Jar.SetCookies(s.address(), copied)
+		if at := attacker.open("/console/clients"); at.url.Path != "/oauth/authorize" {
+			t.Errorf("copied cookies after the sign-out: got %s, want /oauth/authorize", at.url)
 		}
 	})
 }
 
-// TestConsolePasswordIsNoCode tests that a sign-in to the console by password is no sign-in
-// at a client whose users sign in with one-time passwords only.
+// TestConsolePasswordIsNoCode tests that a session that began with a password at the console gives
+// no code at a client that allows one-time passwords only.
 func TestConsolePasswordIsNoCode(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.Apply(`
@@ -179,7 +181,8 @@ ApiClients:
 	})
 }
 
-// authorization returns the parameters of an authorization request.
+// authorization returns the parameters of an authorization request. more are names and values of
+// further parameters: name, value, …
 func authorization(client, redirectURI string, more ...string) url.Values {
 	q := url.Values{
 		"response_type": {"code"}, "client_id": {client}, "redirect_uri": {redirectURI}, "state": {"s"}, "scope": {"openid"},
@@ -191,9 +194,10 @@ func authorization(client, redirectURI string, more ...string) url.Values {
 	return q
 }
 
-// TestCodesOfTheConsole tests that codes for the console go to the console, and not to
-// another program on the machine, as codes of other clients with loopback URIs may.
-func TestCodesOfTheConsole(t *testing.T) {
+// TestConsoleRedirectURI tests that authorization codes for the console are sent to its own
+// redirect URI only. Other clients may use any port of a loopback address (RFC 8252 §7.3), at
+// which another program on the machine may listen.
+func TestConsoleRedirectURI(t *testing.T) {
 	s := newSite(t, kit.NewFixture(t, "sqlite:"+t.TempDir()+"/latchkey.db"))
 	b := s.signIn("clara")
 	b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -208,22 +212,22 @@ func TestCodesOfTheConsole(t *testing.T) {
 	}
 }
 
-// TestUncleanIDs tests that IDs that a path cannot have are not found.
-func TestUncleanIDs(t *testing.T) {
+// TestMalformedIDs tests that paths with malformed IDs answer 404.
+func TestMalformedIDs(t *testing.T) {
 	s := newSite(t, kit.NewFixture(t, "sqlite:"+t.TempDir()+"/latchkey.db"))
 	b := s.signIn("root")
 	for _, id := range []string{"%2e", "%2e%2e", "..%2f..%2fme", "%00", "a%2fb", "%0d%0ax", "shop;x", "shop%3fx", "%c0%af"} {
 		for _, path := range []string{"/console/clients/" + id, "/console/clients/" + id + "/delete", "/console/users/buyers/acme/" + id, "/console/users/buyers/" + id + "/bob", "/console/keys/" + id + "/revoke"} {
 			at := b.open(path)
 			if at.status != http.StatusNotFound {
-				t.Errorf("%s: got %d %s", path, at.status, at.text())
+				t.Errorf("%s: got %d %s, want 404", path, at.status, at.text())
 			}
 		}
 	}
 }
 
-// TestLargeForm tests that a form that is too large is refused with a page that says so, and
-// that the page with the form can still be posted.
+// TestLargeForm tests that a form that is too large is refused with a page that says so, and that
+// the same form can be posted afterwards with a shorter value.
 func TestLargeForm(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.signIn("clara")

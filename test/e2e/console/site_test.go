@@ -14,9 +14,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// administrators are users with kit.Password: root may do everything, clara changes
-// clients, carol reads them, audrey reads audit events, and norman has no role. bob is the
-// administrator of the buyer acme, and only of that.
+// administrators are users with the password kit.Password. root and ruth may do everything. clara
+// changes clients, carol reads them, and audrey reads audit events. norman has no role. bob is an
+// administrator of the buyer acme only.
 const administrators = `
 SecurityProfiles:
   - {ID: managing, Name: Managing, Roles: [BuyerAdmin], Assignments: [{UserID: ada}]}
@@ -75,7 +75,7 @@ func (s *site) must(err error) {
 type browser struct {
 	*site
 	client *http.Client
-	header http.Header // that it sends with each request
+	header http.Header // sent with each request
 }
 
 // newBrowser returns a browser without cookies.
@@ -85,8 +85,8 @@ func (s *site) newBrowser() *browser {
 	return &browser{site: s, client: &http.Client{Jar: jar, Transport: kit.HTTPClient.Transport}, header: http.Header{"Sec-Fetch-Site": {"same-origin"}}}
 }
 
-// signIn returns a browser in which the user has signed in to the console, with the
-// permanent password.
+// signIn returns a browser in which the user has signed in to the console with the permanent
+// password.
 func (s *site) signIn(username string) *browser {
 	s.t.Helper()
 	b := s.newBrowser()
@@ -94,19 +94,19 @@ func (s *site) signIn(username string) *browser {
 	return b
 }
 
-// signIn signs in at the sign-in page, and returns where the browser arrives.
+// signIn signs in at the sign-in page, and returns the page after the sign-in.
 func (b *browser) signIn(username string, at page) page {
 	b.t.Helper()
 	for _, fields := range [][]string{{"username", username}, {"do", "password"}, {"password", kit.Password}} {
 		at = b.submit(at, fields...)
 	}
 	if !strings.HasPrefix(at.url.Path, "/console") {
-		b.t.Fatalf("%s is not signed in: %s", username, at.text())
+		b.t.Fatalf("sign-in of %s: got %s %s, want a page of the console", username, at.url, at.text())
 	}
 	return at
 }
 
-// page is an answer that a browser got.
+// page is a response that a browser received.
 type page struct {
 	t      *testing.T
 	status int
@@ -148,8 +148,8 @@ func (b *browser) post(path string, form url.Values) page {
 	return b.send(r)
 }
 
-// submit posts the form in the main part of a page with other values of fields: name,
-// value, … The fields of resources have names that begin with "f.".
+// submit posts the form in the main part of a page. fields are names and values that replace those
+// of the form: name, value, … The fields of resources have names that begin with "f.".
 func (b *browser) submit(p page, fields ...string) page {
 	b.t.Helper()
 	action, form := p.form()
@@ -159,14 +159,14 @@ func (b *browser) submit(p page, fields ...string) page {
 	return b.post(action, form)
 }
 
-// form returns where the form in the main part of the page is posted, and its values.
+// form returns the action and the values of the form in the main part of the page.
 func (p page) form() (action string, values url.Values) {
 	p.t.Helper()
 	found := find(p.root, func(n *html.Node) bool {
 		return n.Data == "form" && attribute(n, "method") == "post" && inside(n, "main")
 	})
 	if len(found) == 0 {
-		p.t.Fatalf("no form: %d %s", p.status, p.text())
+		p.t.Fatalf("got no form, want one: %d %s", p.status, p.text())
 	}
 	values = url.Values{}
 	for _, n := range find(found[0], func(*html.Node) bool { return true }) {
@@ -190,7 +190,7 @@ func (p page) form() (action string, values url.Values) {
 	return attribute(found[0], "action"), values
 }
 
-// links returns the addresses of all links, forms and files of the page.
+// links returns the URLs of all links, forms and files of the page.
 func (p page) links() []string {
 	var all []string
 	for _, n := range find(p.root, func(*html.Node) bool { return true }) {
@@ -203,7 +203,7 @@ func (p page) links() []string {
 	return all
 }
 
-// text returns the text of the main part, with single spaces.
+// text returns the text of the main part of the page, with single spaces.
 func (p page) text() string {
 	found := find(p.root, func(n *html.Node) bool { return n.Data == "main" })
 	if len(found) == 0 {
@@ -212,15 +212,15 @@ func (p page) text() string {
 	return strings.Join(strings.Fields(content(found[0])), " ")
 }
 
-// contains fails the test unless the page has the status and its main part the texts.
+// contains fails the test unless the page has the status and its main part contains the texts.
 func (p page) contains(status int, texts ...string) page {
 	p.t.Helper()
 	if p.status != status {
-		p.t.Fatalf("%s: status %d, want %d: %s", p.url, p.status, status, p.text())
+		p.t.Fatalf("%s: got %d %s, want %d", p.url, p.status, p.text(), status)
 	}
 	for _, text := range texts {
 		if !strings.Contains(p.text(), text) {
-			p.t.Fatalf("%s: %q is missing: %s", p.url, text, p.text())
+			p.t.Fatalf("%s: got %s, want %q in it", p.url, p.text(), text)
 		}
 	}
 	return p

@@ -13,20 +13,20 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// statementCount keeps the statements of a server.
-type statementCount struct {
+// statementRecorder records the statements of a server.
+type statementRecorder struct {
 	mu   sync.Mutex
 	seen []string
 }
 
-func (c *statementCount) add(sql string) {
+func (c *statementRecorder) add(sql string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seen = append(c.seen, sql)
 }
 
 // take returns the statements since the last call.
-func (c *statementCount) take() []string {
+func (c *statementRecorder) take() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	seen := c.seen
@@ -34,9 +34,9 @@ func (c *statementCount) take() []string {
 	return seen
 }
 
-// newManyClients starts a server with a thousand clients, and counts its statements. Their
-// IDs come after those of other clients.
-func newManyClients(t *testing.T, w *kit.Fixture) (*site, *statementCount) {
+// newSiteWithManyClients starts a server with 1,000 more clients, and records its statements. The
+// IDs of these clients sort after those of the others.
+func newSiteWithManyClients(t *testing.T, w *kit.Fixture) (*site, *statementRecorder) {
 	t.Helper()
 	front := httptest.NewUnstartedServer(nil)
 	t.Cleanup(front.Close)
@@ -47,9 +47,9 @@ func newManyClients(t *testing.T, w *kit.Fixture) (*site, *statementCount) {
 	}
 	s.Apply(`{"ApiClients":[` + strings.Join(clients, ",") + `]}`)
 
-	count := &statementCount{}
+	recorder := &statementRecorder{}
 	cfg := s.ServerConfig(&s.Clock, s.Config("LATCHKEY_ISSUER=http://"+front.Listener.Addr().String()))
-	cfg.OnStatement = count.add
+	cfg.OnStatement = recorder.add
 	app, err := kit.OpenApp(t.Context(), cfg)
 	s.must(err)
 	t.Cleanup(func() { _ = app.Close() })
@@ -57,22 +57,22 @@ func newManyClients(t *testing.T, w *kit.Fixture) (*site, *statementCount) {
 	handler, err := server.New(app)
 	s.must(err)
 	ctx, stop := context.WithCancel(t.Context())
-	watched := make(chan struct{})
-	go func() { defer close(watched); _ = app.Store.Run(ctx) }() // the cache keeps clients while it runs
-	t.Cleanup(func() { stop(); <-watched })
+	done := make(chan struct{})
+	go func() { defer close(done); _ = app.Store.Run(ctx) }() // the cache keeps clients while it runs
+	t.Cleanup(func() { stop(); <-done })
 	front.Config.Handler = handler
 	front.Start()
 	s.Server = &kit.Server{T: t, URL: front.URL}
-	return s, count
+	return s, recorder
 }
 
-// TestStatements counts the statements of screens with a thousand clients. One reads who
-// calls, for the page and for each call of /v1. The list of clients reads a page, its
-// secrets and the total. The page of a user calls /v1 for the user, its locks and its
-// memberships. A search for codes takes as many statements for many requests as for one.
+// TestStatements counts the statements of screens with 1,000 clients. The page and each of its
+// calls of /v1 read the caller with one statement. The list of clients reads a page, its secrets
+// and the total. The page of a user calls /v1 for the user, its locks and its memberships. A search
+// for codes executes as many statements for many requests as for one.
 func TestStatements(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
-		s, count := newManyClients(t, w)
+		s, recorder := newSiteWithManyClients(t, w)
 		b := s.signIn("root")
 		for range 5 {
 			s.Server.RequestCode("jane", "")
@@ -84,10 +84,10 @@ func TestStatements(t *testing.T) {
 			"/console/audit": 4, "/console/audit?about=jane&period=week": 4, "/console/audit/chain": 6, "/console/profiles": 4, "/console/profiles/default": 7, "/console/profiles/default/replays": 8, "/console/api": 2,
 		} {
 			b.open(path)
-			count.take()
+			recorder.take()
 			began := time.Now()
 			b.open(path).contains(http.StatusOK)
-			took, seen := time.Since(began), count.take()
+			took, seen := time.Since(began), recorder.take()
 			if t.Logf("%s: %d statements, %v", path, len(seen), took); len(seen) > most {
 				t.Errorf("%s: got %d statements, want at most %d:\n%s", path, len(seen), most, strings.Join(seen, "\n"))
 			}

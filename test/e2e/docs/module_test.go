@@ -50,7 +50,7 @@ func TestModule(t *testing.T) {
 	run(t, program, settings, "go", "get", movedModule+"@"+movedVersion)
 	run(t, program, settings, "go", append(build, ".")...)
 	example := filepath.Join("docs", "examples", "grantsonly")
-	run(t, filepath.Join("../../..", example), nil, "go", "list", "-deps", ".") // downloads what only the example needs
+	run(t, filepath.Join("../../..", example), nil, "go", "list", "-deps", ".") // downloads the modules that only the example needs
 	run(t, filepath.Join(copied, example), settings, "go", append(build, ".")...)
 	if out := run(t, copied, nil, "grep", "-c", movedModule+"/grants", "docs/EMBEDDING.md"); out == "" {
 		t.Error("got the former path in the documentation")

@@ -73,8 +73,8 @@ func EachOrderCloud(t *testing.T, settings []string, test func(t *testing.T, m *
 	})
 }
 
-// OneOrderCloud returns the servers of EachOrderCloud on SQLite, for tests of what does not depend
-// on the database.
+// OneOrderCloud returns the servers of EachOrderCloud on SQLite, for tests whose results do not
+// depend on the database.
 func OneOrderCloud(t *testing.T, settings ...string) *OrderCloud {
 	t.Helper()
 	databaseURL, operator := orderCloudDatabase.sqlite(t)

@@ -106,15 +106,15 @@ func cacheDir(root string) (string, error) {
 }
 
 const (
-	// programLife is how long the programs of a checkout are kept that no test uses. The
-	// checkout may have been deleted.
+	// programLife is how long the programs of a checkout are kept after a test last used them.
+	// The checkout may have been deleted.
 	programLife = 24 * time.Hour
-	// keptLife is how long a program is kept after it was replaced: longer than the tests run.
+	// keptLife is how long a program is kept after it was replaced. The tests take less time.
 	keptLife = 2 * time.Hour
 )
 
-// removeUnused removes the directories of the files that match the pattern and were not used
-// for so long. go build sets the time of a program that is up to date.
+// removeUnused removes the directories of the files that match the pattern and whose time of
+// modification is older than life. go build updates that time if the program is up to date.
 func removeUnused(pattern string, life time.Duration) error {
 	files, err := filepath.Glob(pattern)
 	for _, file := range files {

@@ -21,7 +21,7 @@ import (
 
 var costCalls = flag.Int("cost-calls", 4000, "how many requests of each path BenchmarkCosts sends")
 
-// costs are what requests took, or what had been used before them.
+// costs are the resources that requests used, or the resources that were used before them.
 type costs struct {
 	calls   int
 	elapsed time.Duration
@@ -40,9 +40,9 @@ func (c costs) minus(o costs) costs {
 }
 
 // BenchmarkCosts prints what a request of each path costs: processor time of each process,
-// memory and writes. It sends a fixed number of requests over eight connections, so the
-// figures depend less than rates on what else the machine does. All that the request
-// causes is counted, also what goes on after its answer.
+// memory and writes. It sends a fixed number of requests over eight connections. Other load on the
+// machine changes these figures less than it changes rates. Work that continues after the response
+// is counted too.
 func BenchmarkCosts(b *testing.B) {
 	binary, database := buildServer(b), durablePostgres(b)
 	urls := map[string]string{"sqlite": "sqlite:" + filepath.Join(b.TempDir(), "latchkey.db"), "postgres": database.Database(b)}
@@ -77,10 +77,10 @@ func BenchmarkCosts(b *testing.B) {
 	_ = w.Flush()
 }
 
-// statisticsDelay is how long a process of PostgreSQL may keep its statistics to itself.
+// statisticsDelay is longer than a process of PostgreSQL waits before it publishes its statistics.
 const statisticsDelay = 1500 * time.Millisecond
 
-// costs returns what requests of the path take.
+// costs sends the requests of the path and returns their costs.
 func (t *target) costs(used func(*target) costs) costs {
 	if t.prepare != nil {
 		t.prepare()
@@ -98,7 +98,7 @@ func (t *target) costs(used func(*target) costs) costs {
 	time.Sleep(statisticsDelay)
 	before := used(t)
 	calls, elapsed := run(t.process, callers, time.Minute)
-	caller := used(t).caller // without what the wait costs
+	caller := used(t).caller // read before the wait, which uses processor time too
 	awaitQuiet(t.process)
 	time.Sleep(statisticsDelay)
 	c := used(t).minus(before)
@@ -114,8 +114,8 @@ func printCosts(w io.Writer, t *target, c costs) {
 		c.objects/n, c.bytes/n, c.wal/n, c.syncs/n, us(c.elapsed.Seconds()))
 }
 
-// allocated reads how many objects and bytes the server has allocated since its start. The
-// bare server does not tell.
+// allocated reads how many objects and bytes the server has allocated since its start. It returns
+// zeros for the bare server, which has no metrics.
 func allocated(tb testing.TB, t *target) (objects, bytes float64) {
 	tb.Helper()
 	ops, ok := strings.CutSuffix(t.process.URL, "/readyz")

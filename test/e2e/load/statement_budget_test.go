@@ -18,9 +18,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestBudgets: warm requests take a fixed number of round trips to the database. The
-// budgets are those of PostgreSQL, where a statement outside of a transaction commits
-// by itself. On SQLite only the commits are compared.
+// TestBudgets tests that requests execute a fixed list of statements when the caches are filled.
+// Each database has its own list. The number of commits is the same on both.
 func TestBudgets(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
@@ -33,7 +32,7 @@ func TestBudgets(t *testing.T) {
 	})
 }
 
-// budget is a request with the statements it may cost, each told by its verb.
+// budget is a request and its statements. The first word of a statement stands for it.
 type budget struct {
 	name     string
 	request  apiCall
@@ -58,13 +57,13 @@ func testBudgets(t *testing.T, databaseURL string, want func(*budget) []string) 
 		defer response.Body.Close() //nolint:errcheck // only read
 		body, err := io.ReadAll(response.Body)
 		if err != nil || response.StatusCode != c.status {
-			t.Fatalf("%s: %d %s %v, want %d", c.path, response.StatusCode, body, err, c.status)
+			t.Fatalf("%s: got %d %s, error %v, want %d", c.path, response.StatusCode, body, err, c.status)
 		}
 		return kit.Response{Status: response.StatusCode, Header: response.Header, Body: string(body)}
 	}
 	for _, b := range s.budgets(post) {
-		// What is kept in memory is read first, and kept from the moment on
-		// that the listener hears.
+		// The store caches rows only while its listener is connected. So client credentials,
+		// which need no statement then, are requested first.
 		for deadline := time.Now().Add(30 * time.Second); ; {
 			post(s.machineCall())
 			seen.take()
@@ -72,7 +71,7 @@ func testBudgets(t *testing.T, databaseURL string, want func(*budget) []string) 
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatal("client credentials never become warm")
+				t.Fatal("client credentials after 30s: got statements, want none")
 			}
 		}
 		post(b.request)
@@ -81,14 +80,12 @@ func testBudgets(t *testing.T, databaseURL string, want func(*budget) []string) 
 			t.Errorf("%s: statements (-want +got):\n%s", b.name, diff)
 		}
 		if n := commits(got); n != b.commits {
-			t.Errorf("%s: %d commits, want %d", b.name, n, b.commits)
+			t.Errorf("%s: got %d commits, want %d", b.name, n, b.commits)
 		}
 	}
 }
 
-// budgets prepares a request of each kind. The numbers allowed are those of
-// the design: none for client credentials, one for a sign-in with a one-time password, a
-// refresh and a request for a code, two for the others.
+// budgets prepares a request of each kind, and returns them with their statements.
 func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
 	s.plant(s.logins[:2])
 	hasher, err := signin.NewHasher(signin.HasherConfig{})
@@ -96,9 +93,9 @@ func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
 	hash, err := hasher.Hash(s.tb.Context(), kit.Password)
 	s.must(err)
 	s.must(s.app.Store.SetPassword(s.tb.Context(), s.logins[2].ID, hash, time.Now(), false))
-	began := post(s.signInCall(s.logins[0], plantedCode)) // this also reads all that is kept in memory
+	signedIn := post(s.signInCall(s.logins[0], plantedCode)) // fills the caches too
 	post(s.codeCall(s.logins[3]))
-	// What is measured comes from where its login has been, but for one.
+	// The users of the measured sign-ins have used the address before, except the last user.
 	post(s.signInCall(s.logins[1], plantedCode))
 	post(s.signInCall(s.logins[2], kit.Password))
 	s.plant(s.logins[1:2])
@@ -108,10 +105,10 @@ func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
 	wrong.status = http.StatusBadRequest
 	wrongCode := failure("wrong code", s.signInCall(s.logins[3], "00000000"), "UPDATE").triedAsCode()
 	wrongCode.request.status = http.StatusBadRequest
-	wrongCodeOfNobody := failure("wrong code, unknown user", wrongCode.request, "INSERT").triedAsCode()
-	wrongCodeOfNobody.request.body = strings.ReplaceAll(wrongCode.request.body, s.logins[3].Username, "nobody")
-	nobody := wrong
-	nobody.body = strings.ReplaceAll(wrong.body, s.logins[3].Username, "nobody")
+	wrongCodeUnknownUser := failure("wrong code, unknown user", wrongCode.request, "INSERT").triedAsCode()
+	wrongCodeUnknownUser.request.body = strings.ReplaceAll(wrongCode.request.body, s.logins[3].Username, "nobody")
+	unknownUser := wrong
+	unknownUser.body = strings.ReplaceAll(wrong.body, s.logins[3].Username, "nobody")
 	signIn := budget{
 		postgres: []string{"SELECT", "WITH"},
 		sqlite:   []string{"SELECT", "BEGIN", "UPDATE", "UPDATE", "INSERT", "COMMIT"},
@@ -121,17 +118,17 @@ func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
 	byCode.postgres, byCode.sqlite = []string{"WITH"}, []string{"BEGIN", "SELECT", "UPDATE", "INSERT", "COMMIT"}
 	byCode.name, byCode.request = "one-time password", s.signInCall(s.logins[1], plantedCode)
 	byPassword.name, byPassword.request = "permanent password", s.signInCall(s.logins[2], kit.Password)
-	fromAnew := byCode
-	fromAnew.name, fromAnew.request = "one-time password from a new address", s.signInCall(s.logins[4], plantedCode)
-	fromAnew.sqlite = []string{"BEGIN", "SELECT", "UPDATE", "INSERT", "INSERT", "COMMIT"}
-	asked := budget{ // with the limit of what is asked for a recipient
+	fromNewAddress := byCode
+	fromNewAddress.name, fromNewAddress.request = "one-time password from a new address", s.signInCall(s.logins[4], plantedCode)
+	fromNewAddress.sqlite = []string{"BEGIN", "SELECT", "UPDATE", "INSERT", "INSERT", "COMMIT"}
+	codeRequest := budget{ // also counts for the limit of a recipient
 		name: "request for a code", request: s.codeCall(s.logins[3]),
 		postgres: []string{"WITH"},
 		sqlite:   []string{"BEGIN", "WITH", "INSERT", "COMMIT"},
 		commits:  1,
 	}
-	// A session is read, and used in the statement that issues the code. The code is read and
-	// redeemed likewise.
+	// The first statement reads the session. The second one uses the session and issues the code.
+	// A code is read and redeemed in the same way.
 	cookie := s.session(&s.logins[0])
 	silent := budget{
 		name: "silent sign-in", request: s.silentCall(cookie),
@@ -143,19 +140,19 @@ func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
 	exchanged.name, exchanged.request = "authorization code", s.exchangeCall(post(s.silentCall(cookie)).Header.Get("Location"))
 	return []budget{
 		{name: "client credentials", request: s.machineCall()},
-		byCode, byPassword, fromAnew,
-		{name: "refresh", request: s.refreshCall(began.Field("refresh_token")), postgres: []string{"UPDATE"}, sqlite: []string{"BEGIN", "SELECT", "UPDATE", "COMMIT"}, commits: 1},
-		asked,
-		{name: "introspection", request: s.introspectCall(began.Field("access_token")), postgres: []string{"SELECT"}, sqlite: []string{"SELECT"}},
+		byCode, byPassword, fromNewAddress,
+		{name: "refresh", request: s.refreshCall(signedIn.Field("refresh_token")), postgres: []string{"UPDATE"}, sqlite: []string{"BEGIN", "SELECT", "UPDATE", "COMMIT"}, commits: 1},
+		codeRequest,
+		{name: "introspection", request: s.introspectCall(signedIn.Field("access_token")), postgres: []string{"SELECT"}, sqlite: []string{"SELECT"}},
 		failure("wrong password", wrong, "UPDATE"),
-		failure("wrong password, unknown user", nobody, "INSERT"),
-		wrongCode, wrongCodeOfNobody,
+		failure("wrong password, unknown user", unknownUser, "INSERT"),
+		wrongCode, wrongCodeUnknownUser,
 		{name: "sign-in page", request: s.pageCall()},
 		silent, exchanged,
 	}
 }
 
-// failure is the budget of a failed sign-in that write counts.
+// failure returns the budget of a failed sign-in. write is the statement that counts the failure.
 func failure(name string, request apiCall, write string) budget {
 	return budget{
 		name: name, request: request, commits: 1,
@@ -163,8 +160,9 @@ func failure(name string, request apiCall, write string) budget {
 	}
 }
 
-// triedAsCode is the budget of a text as long as a code, which is tried as one first. That
-// writes nothing, but commits counts it.
+// triedAsCode returns the budget of a failure whose secret is as long as a code. The secret is
+// first tried as a code, in a transaction that writes nothing. The function commits counts that
+// transaction too.
 func (b budget) triedAsCode() budget {
 	b.postgres = append([]string{"WITH"}, b.postgres...)
 	b.sqlite = append([]string{"BEGIN", "SELECT", "COMMIT"}, b.sqlite...)
@@ -172,8 +170,8 @@ func (b budget) triedAsCode() budget {
 	return b
 }
 
-// commits counts the durable commits of statements: those of transactions that
-// write and those of single writing statements outside of them.
+// commits counts the commits: those of transactions, and those of statements outside of
+// transactions that are not a SELECT.
 func commits(verbs []string) int {
 	n, inside := 0, false
 	for _, verb := range verbs {
@@ -190,7 +188,7 @@ func commits(verbs []string) int {
 	return n
 }
 
-// statements keeps the verbs of the statements that a store makes.
+// statements records the first words of the statements that a store executes.
 type statements struct {
 	mu    sync.Mutex
 	verbs []string
@@ -203,7 +201,7 @@ func (s *statements) add(sql string) {
 	s.verbs = append(s.verbs, verb)
 }
 
-// take returns what was added since the last time.
+// take returns the words that were added since the last call.
 func (s *statements) take() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -73,7 +73,7 @@ func TestDemoThatCannotStart(t *testing.T) {
 	for _, setting := range []string{"LATCHKEY_PAGE_TEMPLATES", "LATCHKEY_MAIL_TEMPLATES"} {
 		r := kit.TryCommand(t, []string{"LATCHKEY_LISTEN=127.0.0.1:0", "LATCHKEY_OPS_LISTEN=127.0.0.1:0", setting + "=" + templates}, "demo")
 		if name := strings.ToLower(strings.TrimPrefix(setting, "LATCHKEY_")); r.ExitCode != 2 || r.Stdout != "" || !strings.Contains(r.Stderr, name) {
-			t.Errorf("%s: got %+v, want the reason alone", setting, r)
+			t.Errorf("%s: got %+v, want exit code 2 and only the reason", setting, r)
 		}
 	}
 }

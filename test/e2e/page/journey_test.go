@@ -138,8 +138,8 @@ func TestCodeRace(t *testing.T) {
 	})
 }
 
-// TestCodeOfWithdrawnCredential tests that a client gets no tokens for a code of a sign-in by a
-// credential that its users may not use any more, also after they may again.
+// TestCodeOfWithdrawnCredential tests that an authorization code gives no tokens if the client no
+// longer allows the credential of the sign-in, even after the client allows it again.
 func TestCodeOfWithdrawnCredential(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		admin := s.NewAdmin(s.Server)

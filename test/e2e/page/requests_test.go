@@ -175,8 +175,8 @@ func TestDiscovery(t *testing.T) {
 	})
 }
 
-// TestLargeForm tests that a form that is too large is refused with a page that says so, and
-// that the page with the form can still be posted.
+// TestLargeForm tests that a form that is too large is refused with a page that says so, and that
+// the same form can be posted afterwards with a shorter value.
 func TestLargeForm(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.newBrowser()
