@@ -24,7 +24,7 @@ const (
 	messageTimeout = 40 * time.Second
 )
 
-var client = &http.Client{Timeout: clientTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+var client = &http.Client{Timeout: clientTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: kit.UnusedConnection}}
 
 // answer is a response. The status is 0 if there was none, so that it is unknown whether the
 // request took effect.
