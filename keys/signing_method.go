@@ -125,20 +125,3 @@ func fixedWidth(der []byte, size int) ([]byte, error) {
 	copy(out[2*size-len(s):], s)
 	return out, nil
 }
-
-// rsaMethod is RS256 for any crypto.Signer.
-type rsaMethod struct{ *jwt.SigningMethodRSA }
-
-// Sign returns the PKCS #1 v1.5 signature (RFC 7518 §3.3).
-func (m rsaMethod) Sign(signingString string, key any) ([]byte, error) {
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, jwt.ErrInvalidKeyType
-	}
-	digest := sha256.Sum256([]byte(signingString))
-	signature, err := signer.Sign(rand.Reader, digest[:], m.Hash)
-	if err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
-	}
-	return signature, nil
-}

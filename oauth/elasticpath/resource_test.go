@@ -17,10 +17,7 @@ import (
 type counter struct{ version, sum int64 }
 
 // counters is a resource with one record.
-type counters struct {
-	resource[counter]
-	stored counter
-}
+type counters struct{ stored counter }
 
 func (s *counters) kind() string                             { return "counter" }
 func (s *counters) find(*call) (counter, error)              { return s.stored, nil }

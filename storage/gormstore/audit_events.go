@@ -125,7 +125,7 @@ func (s *Store) ListAuditEvents(ctx context.Context, q storage.Query) (storage.P
 // auditListing is a list of audit events. If a condition says from when on, the list
 // reads the index by id from there. Without it a list of the last hour would read all.
 func auditListing(s *Store, where []storage.Condition) listing {
-	l := byID[auditRow](s, "audit events", "audit_events")
+	l := byID[auditRow]("audit events", "audit_events")
 	if from := auditFrom(where); from != "" {
 		l.scope = statement{sql: "id > ?", args: []any{from}}
 	}

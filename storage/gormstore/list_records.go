@@ -14,14 +14,14 @@ func recorded[W, R any](rows storage.Page[W], record func(*W) R) storage.Page[R]
 }
 
 // byID is a list of configuration records in the order of their ids.
-func byID[R any](s *Store, what, table string) listing {
+func byID[R any](what, table string) listing {
 	return listing{what: what, table: table, fields: fieldsOf[R](""), key: byField("ID"), tie: "id"}
 }
 
 // ListRealms lists realms, without a Sort by ID. Fields are ID, Name, the
 // settings, Version, CreatedAt and UpdatedAt.
 func (s *Store) ListRealms(ctx context.Context, q storage.Query) (storage.Page[storage.Realm], error) {
-	found, err := page[realmRow](ctx, s, byID[realmRow](s, "realms", "realms"), q)
+	found, err := page[realmRow](ctx, s, byID[realmRow]("realms", "realms"), q)
 	return recorded(found, (*realmRow).record), err
 }
 
@@ -30,7 +30,7 @@ func (s *Store) ListRealms(ctx context.Context, q storage.Query) (storage.Page[s
 // and Used, which is false for the preset profile until somebody changes it or it
 // has a login.
 func (s *Store) ListPasswordProfiles(ctx context.Context, realmID string, q storage.Query) (storage.Page[storage.PasswordProfile], error) {
-	l := byID[passwordProfileRow](s, "password profiles", "password_profiles")
+	l := byID[passwordProfileRow]("password profiles", "password_profiles")
 	l.fields["Used"] = attribute{kind: logical, sql: usedProfile}
 	l.scope = statement{sql: "realm_id = ?", args: []any{realmID}}
 	found, err := page[passwordProfileRow](ctx, s, l, q)
@@ -40,7 +40,7 @@ func (s *Store) ListPasswordProfiles(ctx context.Context, realmID string, q stor
 // ListSecurityProfiles lists security profiles, without a Sort by ID. Fields
 // are ID, RealmID, Name, Version, CreatedAt and UpdatedAt.
 func (s *Store) ListSecurityProfiles(ctx context.Context, q storage.Query) (storage.Page[storage.SecurityProfile], error) {
-	l := byID[securityProfileRow](s, "security profiles", "security_profiles")
+	l := byID[securityProfileRow]("security profiles", "security_profiles")
 	rows, err := page[securityProfileRow](ctx, s, l, q)
 	var profiles []storage.SecurityProfile
 	for i := range rows.Items {
@@ -77,7 +77,7 @@ func (s *Store) ListProfileAssignments(ctx context.Context, q storage.Query) (st
 // are those of storage.Client but its lists and secrets; the credentials are
 // "Credentials.OTP" and "Credentials.Password".
 func (s *Store) ListClients(ctx context.Context, q storage.Query) (storage.Page[storage.Client], error) {
-	rows, err := page[clientRow](ctx, s, byID[clientRow](s, "clients", "clients"), q)
+	rows, err := page[clientRow](ctx, s, byID[clientRow]("clients", "clients"), q)
 	if err != nil || len(rows.Items) == 0 {
 		return storage.WithItems[clientRow, storage.Client](rows, nil), err
 	}
@@ -92,14 +92,14 @@ func (s *Store) ListClients(ctx context.Context, q storage.Query) (storage.Page[
 // ListSenders lists senders, without a Sort by ID. Fields are those of
 // storage.Sender but its lists, its secrets and SMTP.
 func (s *Store) ListSenders(ctx context.Context, q storage.Query) (storage.Page[storage.Sender], error) {
-	found, err := page[senderRow](ctx, s, byID[senderRow](s, "senders", "senders"), q)
+	found, err := page[senderRow](ctx, s, byID[senderRow]("senders", "senders"), q)
 	return recorded(found, (*senderRow).record), err
 }
 
 // ListDeliveryConfigs lists delivery configs, without a Sort by ID. Fields are
 // those of storage.DeliveryConfig but its secrets.
 func (s *Store) ListDeliveryConfigs(ctx context.Context, q storage.Query) (storage.Page[storage.DeliveryConfig], error) {
-	l := byID[deliveryConfigRow](s, "delivery configs", "delivery_configs")
+	l := byID[deliveryConfigRow]("delivery configs", "delivery_configs")
 	found, err := page[deliveryConfigRow](ctx, s, l, q)
 	return recorded(found, (*deliveryConfigRow).record), err
 }
@@ -108,7 +108,7 @@ func (s *Store) ListDeliveryConfigs(ctx context.Context, q storage.Query) (stora
 // and messages and without attempts, without a Sort the oldest first. Fields are those of
 // storage.CodeRequest but URL, and ResolvedAt.
 func (s *Store) ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.Timeline], error) {
-	l := byID[resolvedRow](s, "code requests", "code_requests")
+	l := byID[resolvedRow]("code requests", "code_requests")
 	l.key = byField("CreatedAt")
 	rows, err := page[resolvedRow](ctx, s, l, q)
 	found := recorded(rows, (*resolvedRow).timeline)
@@ -187,7 +187,7 @@ func (s *Store) ListDeliveries(ctx context.Context, senderID string, q storage.Q
 // yet, of one sender or, with an empty senderID, of all; without a Sort the oldest
 // first. Fields are those of storage.Message but its payload.
 func (s *Store) ListMessages(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.Message], error) {
-	l := byID[messageRow](s, "messages", "messages")
+	l := byID[messageRow]("messages", "messages")
 	l.key = byField("CreatedAt")
 	if senderID != "" {
 		l.scope = statement{sql: "sender_id = ?", args: []any{senderID}}

@@ -98,7 +98,7 @@ func (s *Store) firstLogins(ctx context.Context, users []userRow) (map[string]st
 // state is "Lockout.Failures", "Lockout.LastFailureAt" and
 // "Lockout.LockedUntil".
 func (s *Store) ListLogins(ctx context.Context, userUID string, q storage.Query) (storage.Page[storage.Login], error) {
-	l := byID[loginRow](s, "logins", "logins")
+	l := byID[loginRow]("logins", "logins")
 	l.key = []storage.Order{{Field: "ProfileID"}, {Field: "UsernameKey"}}
 	l.scope = statement{sql: "user_uid = ?", args: []any{userUID}}
 	found, err := page[loginRow](ctx, s, l, q)

@@ -19,8 +19,10 @@ func TestDeleteDuringChange(t *testing.T) {
 			name, create, body, path, change string
 		}{
 			{"membership", memberships, `{"ID":"m","CompanyID":"away"}`, memberships + "/m", `{"Roles":["Shopper"]}`},
-			{"account membership", memberships, `{"ID":"m","CompanyID":"away"}`, "/v2/accounts/away/account-memberships/m",
-				`{"data":{"type":"account_membership","roles":["Shopper"]}}`},
+			{
+				"account membership", memberships, `{"ID":"m","CompanyID":"away"}`, "/v2/accounts/away/account-memberships/m",
+				`{"data":{"type":"account_membership","roles":["Shopper"]}}`,
+			},
 			{"user with another username", users, `{"ID":"ann","Username":"ann","Active":true}`, users + "/ann", `{"Username":"other"}`},
 			{"user with another name", users, `{"ID":"ann","Username":"ann","Active":true}`, users + "/ann", `{"FirstName":"Ann"}`},
 		} {
