@@ -118,13 +118,13 @@ func auditIDFrom(at time.Time) string {
 // ListAuditEvents lists audit events, oldest first without a Sort. Fields are those
 // of storage.AuditEvent.
 func (s *Store) ListAuditEvents(ctx context.Context, q storage.Query) (storage.Page[storage.AuditEvent], error) {
-	found, err := page[auditRow](ctx, s, auditListing(s, q.Where), q)
+	found, err := page[auditRow](ctx, s, auditListing(q.Where), q)
 	return recorded(found, (*auditRow).record), err
 }
 
 // auditListing is a list of audit events. If a condition says from when on, the list
 // reads the index by id from there. Without it a list of the last hour would read all.
-func auditListing(s *Store, where []storage.Condition) listing {
+func auditListing(where []storage.Condition) listing {
 	l := byID[auditRow]("audit events", "audit_events")
 	if from := auditFrom(where); from != "" {
 		l.scope = statement{sql: "id > ?", args: []any{from}}

@@ -24,7 +24,7 @@ const auditWindow = 2 * auditPage
 // filter that no list of audit events can have is storage.ErrQuery. Each statement looks
 // at a bounded number of events, so the call may read a table of any size.
 func (s *Store) EachAuditEvent(ctx context.Context, f storage.AuditFilter, do func(storage.AuditRecord) error) error {
-	l := auditListing(s, f.Conditions())
+	l := auditListing(f.Conditions())
 	if err := l.checkCost(storage.Query{Where: f.Conditions()}); err != nil {
 		return err
 	}
