@@ -120,8 +120,8 @@ func authorizationForm(w http.ResponseWriter, r *http.Request) (url.Values, erro
 }
 
 // readParameters returns the parameters that a browser sends in the query of a GET or in
-// the body of a POST, without those that are empty. Errors are *AuthorizationError and
-// grants.ErrFormTooLarge.
+// the body of a POST, without those that are empty. The error is grants.ErrFormTooLarge if
+// the body is too large, and otherwise an *AuthorizationError.
 func readParameters(w http.ResponseWriter, r *http.Request) (form url.Values, err error) {
 	if r.Method == http.MethodPost {
 		form, err = grants.ReadParameters(w, r)
@@ -143,8 +143,8 @@ func readParameters(w http.ResponseWriter, r *http.Request) (form url.Values, er
 }
 
 // ReadPageForm reads the parameters that a browser sends to a page, each once, and
-// replaces r.Form and r.PostForm by them. Errors are *AuthorizationError and
-// grants.ErrFormTooLarge.
+// replaces r.Form and r.PostForm by them. The error is grants.ErrFormTooLarge if the body
+// is too large, and otherwise an *AuthorizationError.
 func ReadPageForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	form, err := readParameters(w, r)
 	if err != nil {

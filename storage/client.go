@@ -59,8 +59,8 @@ type Client struct {
 	ValidFrom time.Time // tokens and codes issued earlier have ended; set when the client is created, deactivated and activated
 
 	// PermittedSince says since when the client has had what its users need: who may
-	// sign in, one-time passwords, permanent passwords, refresh tokens. The client has had
-	// what has no entry since it was created. Stores set it; see PermittedSinceAfter.
+	// sign in, one-time passwords, permanent passwords, refresh tokens. A permission without
+	// an entry dates from the creation of the client. Stores set it; see PermittedSinceAfter.
 	PermittedSince map[string]time.Time
 
 	Version              int64 // rises with each change

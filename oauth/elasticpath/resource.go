@@ -85,17 +85,15 @@ func changedMembers(before, after any) []string {
 	})
 }
 
-// rewrite stores the record that change returns for the one that the path names. It
-// returns the resource as it was shown before, and the stored record. If the request
-// has If-Match, the error is storage.ErrStale for any other version. Otherwise a
-// change that overlaps with another one is repeated on its result, so no change is
-// lost.
-func rewrite[R any](c *call, kind resource[R], change func(R) (R, error)) (before any, stored R, err error) {
+// withRecord calls change with the record that the path names. If the request has If-Match,
+// the error is storage.ErrStale for any other version. Otherwise a change that overlaps with
+// another one is repeated on its result, so no change is lost.
+func withRecord[R any](c *call, kind resource[R], change func(R) error) error {
 	wanted, err := surface.IfMatch(c.Header)
 	if err != nil {
-		return nil, stored, err
+		return err
 	}
-	err = surface.Rewrite(maxRewrites, wanted, func() error {
+	return surface.Rewrite(maxRewrites, wanted, func() error {
 		r, err := kind.find(c)
 		if err != nil {
 			return err
@@ -103,6 +101,14 @@ func rewrite[R any](c *call, kind resource[R], change func(R) (R, error)) (befor
 		if _, version := kind.key(r); wanted != 0 && version != wanted {
 			return storage.ErrStale
 		}
+		return change(r)
+	})
+}
+
+// rewrite stores the record that change returns for the one that the path names; see
+// withRecord. It returns the resource as it was shown before, and the stored record.
+func rewrite[R any](c *call, kind resource[R], change func(R) (R, error)) (before any, stored R, err error) {
+	err = withRecord(c, kind, func(r R) (err error) {
 		if before, _, err = kind.show(c, r); err != nil {
 			return err
 		}
@@ -115,29 +121,19 @@ func rewrite[R any](c *call, kind resource[R], change func(R) (R, error)) (befor
 	return before, stored, err
 }
 
-// remove deletes the resource that the path names, if check returns no error. deleteRecord
-// gets the version that was checked, and deletes no other one. If-Match is handled as by
-// rewrite. what is the name of the resource in refusals.
+// remove deletes the resource that the path names, if check returns no error; see
+// withRecord. deleteRecord gets the version that was checked, and deletes no other one. what
+// is the name of the resource in refusals.
 func remove[R any](
 	c *call, kind resource[R], what string, check func(R) error, deleteRecord func(r R, version int64) error,
 ) (surface.Answer, error) {
-	wanted, err := surface.IfMatch(c.Header)
-	if err != nil {
-		return surface.Answer{}, err
-	}
 	var id string
-	err = surface.Rewrite(maxRewrites, wanted, func() error {
-		r, err := kind.find(c)
-		if err != nil {
-			return err
-		}
-		var version int64
-		if id, version = kind.key(r); wanted != 0 && version != wanted {
-			return storage.ErrStale
-		}
+	err := withRecord(c, kind, func(r R) error {
 		if err := check(r); err != nil {
 			return err
 		}
+		var version int64
+		id, version = kind.key(r)
 		return orNotFound(deleteRecord(r, version), what)
 	})
 	if err != nil {

@@ -153,38 +153,23 @@ func isRefusal(err error, status int, object, id string) bool {
 	return ok && data["ObjectType"] == object && data["ObjectID"] == id
 }
 
+// serveDelete deletes the version of a record that was read when the authority of the caller
+// was checked, and no later one.
 func (k collection[W, R]) serveDelete(c *call) (surface.Answer, error) {
-	wanted, err := surface.IfMatch(c.Header)
-	if err != nil {
-		return surface.Answer{}, err
-	}
 	id := c.PathValue(k.param)
-	err = surface.Rewrite(maxRewrites, wanted, func() error {
-		return k.within(c, func(c *call) error { return k.removeFound(c, id, wanted) })
+	err := k.withRecord(c, id, func(c *call, r R) error {
+		switch err := k.remove(c, r); {
+		case errors.Is(err, storage.ErrNotFound):
+			return notFound(k.object, id)
+		case errors.Is(err, storage.ErrConflict):
+			return inUse(k.object, id)
+		default:
+			return err
+		}
 	})
 	if err != nil {
 		return surface.Answer{}, err
 	}
 	k.record(c, "deleted", id, surface.Answer{})
 	return surface.Answer{Status: http.StatusNoContent}, nil
-}
-
-// removeFound deletes the version of a record that was read when the authority of the caller
-// was checked, and no later one. wanted is the version of If-Match; 0: any.
-func (k collection[W, R]) removeFound(c *call, id string, wanted int64) error {
-	r, err := k.find(c, id)
-	if err != nil {
-		return err
-	}
-	if wanted != 0 && k.version(r) != wanted {
-		return storage.ErrStale
-	}
-	switch err := k.remove(c, r); {
-	case errors.Is(err, storage.ErrNotFound):
-		return notFound(k.object, id)
-	case errors.Is(err, storage.ErrConflict):
-		return inUse(k.object, id)
-	default:
-		return err
-	}
 }

@@ -95,22 +95,36 @@ func (k editor[W, R]) within(c *call, change func(*call) error) error {
 	return c.inTx(change)
 }
 
-// rewrite stores what change makes of a record. With If-Match it is refused if the
-// record has another version. Otherwise it is repeated if somebody else changed the
-// record in between, so that no change is lost.
-func (k editor[W, R]) rewrite(c *call, id string, change func(R) (W, error)) (done surface.Answer, err error) {
+// withRecord calls change with the record of an ID, in one transaction if the kind wants
+// that. With If-Match it is refused if the record has another version. Otherwise it is
+// repeated if somebody else changed the record in between, so that no change is lost.
+func (k editor[W, R]) withRecord(c *call, id string, change func(c *call, r R) error) error {
 	wanted, err := surface.IfMatch(c.Header)
 	if err != nil {
-		return surface.Answer{}, err
+		return err
 	}
-	err = surface.Rewrite(maxRewrites, wanted, func() error {
+	return surface.Rewrite(maxRewrites, wanted, func() error {
 		return k.within(c, func(c *call) error {
-			before, stored, err := k.rewritten(c, id, wanted, change)
-			if err == nil {
-				done, err = k.changed(c, http.StatusOK, before, stored)
+			r, err := k.find(c, id)
+			if err != nil {
+				return err
 			}
-			return err
+			if wanted != 0 && k.version(r) != wanted {
+				return storage.ErrStale
+			}
+			return change(c, r)
 		})
+	})
+}
+
+// rewrite stores what change makes of a record; see withRecord.
+func (k editor[W, R]) rewrite(c *call, id string, change func(R) (W, error)) (done surface.Answer, err error) {
+	err = k.withRecord(c, id, func(c *call, r R) error {
+		stored, err := k.rewritten(c, r, change)
+		if err == nil {
+			done, err = k.changed(c, http.StatusOK, r, stored)
+		}
+		return err
 	})
 	if err != nil {
 		return surface.Answer{}, err
@@ -119,26 +133,19 @@ func (k editor[W, R]) rewrite(c *call, id string, change func(R) (W, error)) (do
 	return done, nil
 }
 
-func (k editor[W, R]) rewritten(c *call, id string, wanted int64, change func(R) (W, error)) (r, stored R, err error) {
-	if r, err = k.find(c, id); err != nil {
-		return r, r, err
-	}
-	if wanted != 0 && k.version(r) != wanted {
-		return r, r, storage.ErrStale
-	}
+func (k editor[W, R]) rewritten(c *call, r R, change func(R) (W, error)) (R, error) {
 	w, err := change(r)
 	if err != nil {
-		return r, r, err
+		return r, err
 	}
 	shown := k.show(r)
 	switch has, given := k.id(&shown), k.id(&w); {
 	case *given == "":
 		*given = *has
 	case k.sameID != nil && !k.sameID(*given, *has):
-		return r, r, wire.Faults{{Path: "ID", Problem: "cannot be changed"}}
+		return r, wire.Faults{{Path: "ID", Problem: "cannot be changed"}}
 	}
-	stored, err = k.write(c, w, r)
-	return r, stored, err
+	return k.write(c, w, r)
 }
 
 // write stores what the shape makes of the record.
