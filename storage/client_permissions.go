@@ -70,9 +70,9 @@ func (c *Client) admitsSince(u User) time.Time {
 	return since
 }
 
-// takesSince returns the time since when the client has taken sign-ins by all the methods
+// acceptsSince returns the time since when the client has accepted sign-ins by all the methods
 // (RFC 8176 §2) without a break; zero: since it was created.
-func (c *Client) takesSince(amr []string) time.Time {
+func (c *Client) acceptsSince(amr []string) time.Time {
 	var since time.Time
 	for _, method := range amr {
 		since = later(since, c.PermittedSince[map[string]string{"otp": permitCodes, "pwd": permitPasswords}[method]])

@@ -11,7 +11,7 @@ import "time"
 // Parameters: p is nil for a client that acts for itself. m is nil for a token that
 // is scoped to no account. amr is the methods of the sign-in (RFC 8176 §2).
 func TokensValidFrom(c *Client, p *Principal, m *Member, amr []string) time.Time {
-	from := later(c.ValidFrom, c.takesSince(amr))
+	from := later(c.ValidFrom, c.acceptsSince(amr))
 	if p != nil {
 		from = later(from, p.User.ValidFrom, p.User.TokensValidFrom, p.Account.ValidFrom, c.admitsSince(p.User))
 	}

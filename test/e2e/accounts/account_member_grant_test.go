@@ -44,7 +44,7 @@ func grantTests() []storefrontTest {
 }
 
 const (
-	refusedHeld = `{"error":"invalid_grant","error_description":"The token is not valid, or not for that account.",` +
+	refusedMemberToken = `{"error":"invalid_grant","error_description":"The token is not valid, or not for that account.",` +
 		`"Errors":[{"ErrorCode":"Auth.OauthError","Message":"The token is not valid, or not for that account.","Data":null}]}`
 	refusedSubject = `{"error":"invalid_request","error_description":"The subject token is not valid.",` +
 		`"Errors":[{"ErrorCode":"Auth.OauthError","Message":"The subject token is not valid.","Data":null}]}`
@@ -214,30 +214,30 @@ func selectionTokens(t *testing.T, m *kit.ElasticPath) {
 	choose := func(client, token, account string) kit.Response {
 		return m.Server.MemberGrant(client, "selection_token", token, "account_id", account)
 	}
-	kit.MustRefuse(t, "another client", choose("till", token, one.ID), refusedHeld)
-	kit.MustRefuse(t, "another's account", choose("front", token, foreign.ID), refusedHeld)
-	kit.MustRefuse(t, "an unknown account", choose("front", token, uuid.NewString()), refusedHeld)
+	kit.MustRefuse(t, "another client", choose("till", token, one.ID), refusedMemberToken)
+	kit.MustRefuse(t, "another's account", choose("front", token, foreign.ID), refusedMemberToken)
+	kit.MustRefuse(t, "an unknown account", choose("front", token, uuid.NewString()), refusedMemberToken)
 	leave(m, p, two)
-	kit.MustRefuse(t, "an account left", choose("front", token, two.ID), refusedHeld)
+	kit.MustRefuse(t, "an account left", choose("front", token, two.ID), refusedMemberToken)
 	if got := m.Server.MemberGrant("front", "selection_token", token); got.Field("error") != "invalid_request" {
 		t.Errorf("no account: got %d %s", got.Status, got.Body)
 	}
 	m.Clock.Advance(5*time.Minute - 5*time.Second)
 	kit.MustIssue(t, "shortly before its end", choose("front", token, one.ID))
 	m.Clock.Advance(7 * time.Second)
-	kit.MustRefuse(t, "after five minutes", choose("front", token, one.ID), refusedHeld)
+	kit.MustRefuse(t, "after five minutes", choose("front", token, one.ID), refusedMemberToken)
 
 	m.AddMembership(p, two)
 	token = signIn()
 	lock(m, p)
-	kit.MustRefuse(t, "locked meanwhile", choose("front", token, one.ID), refusedHeld)
+	kit.MustRefuse(t, "locked meanwhile", choose("front", token, one.ID), refusedMemberToken)
 	m.Run("user", "unlock", p.Username)
 	kit.MustIssue(t, "unlocked", choose("front", token, one.ID))
 	token = signIn()
 	if got := m.Server.RevokeThrough("front", token); got.Status != http.StatusOK {
 		t.Errorf("revocation: got %d %s, want 200", got.Status, got.Body)
 	}
-	kit.MustRefuse(t, "revoked", choose("front", token, one.ID), refusedHeld)
+	kit.MustRefuse(t, "revoked", choose("front", token, one.ID), refusedMemberToken)
 }
 
 func accountByName(t *testing.T, m *kit.ElasticPath) {

@@ -161,7 +161,7 @@ func onePassword(t *testing.T, m *kit.ElasticPath) {
 		}
 		kit.MustRefuseV2(t, "older account token", m.StorefrontAt(n).WithAccountToken(older).Try(http.MethodGet, userPath(p), nil), http.StatusUnauthorized, "")
 		kit.MustFailV2(t, "older account token, renewed", m.StorefrontAt(n).WithAccountToken(older).AccountTokens(kit.ByAccountToken()))
-		kit.MustRefuse(t, "older account token, held", n.MemberGrant("front", "member_token", older), refusedHeld)
+		kit.MustRefuse(t, "older account token, held", n.MemberGrant("front", "member_token", older), refusedMemberToken)
 		m.StorefrontAt(n).WithAccountToken(token).Send(t, 200, http.MethodGet, userPath(p), nil)
 		m.StorefrontAt(n).WithAccountToken(token).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
 		kit.MustIssue(t, "used account token, held", n.MemberGrant("front", "member_token", token))
@@ -203,9 +203,9 @@ func allAccess(m *kit.ElasticPath, t *testing.T, p kit.Shopper, two storage.Acco
 		"/v2 tokens, password":   is(400, failed, func() kit.Response { return front.AccountTokens(kit.ByPassword(p.Username, kit.Password)) }),
 		"/v2 tokens, held":       is(400, failed, func() kit.Response { return front.WithAccountToken(vendor).AccountTokens(kit.ByAccountToken()) }),
 		"account token":          is(401, unauthorized, func() kit.Response { return front.WithAccountToken(vendor).Try(http.MethodGet, "/v2/accounts", nil) }),
-		"member token, vendor's": is(400, refusedHeld, func() kit.Response { return n.MemberGrant("front", "member_token", vendor) }),
-		"member token, scoped":   is(400, refusedHeld, func() kit.Response { return n.MemberGrant("front", "member_token", scoped.Access) }),
-		"selection": is(400, refusedHeld, func() kit.Response {
+		"member token, vendor's": is(400, refusedMemberToken, func() kit.Response { return n.MemberGrant("front", "member_token", vendor) }),
+		"member token, scoped":   is(400, refusedMemberToken, func() kit.Response { return n.MemberGrant("front", "member_token", scoped.Access) }),
+		"selection": is(400, refusedMemberToken, func() kit.Response {
 			return n.MemberGrant("front", "selection_token", choice.Token, "account_id", two.ID)
 		}),
 		"exchange":               is(400, refusedSubject, func() kit.Response { return n.ExchangeToken("front", plain.Access, "account_id", two.ID) }),

@@ -247,7 +247,7 @@ func accountSessionEnds(t *testing.T, m *kit.ElasticPath) {
 	m.Storefront().WithAccountToken(token).Send(t, 200, http.MethodGet, "/v2/accounts", nil)
 	m.Clock.Advance(2 * time.Minute)
 	kit.MustFailV2(t, "after the end", m.Storefront().WithAccountToken(token).AccountTokens(kit.ByAccountToken()))
-	kit.MustRefuse(t, "after the end", m.Server.MemberGrant("front", "member_token", token), refusedHeld)
+	kit.MustRefuse(t, "after the end", m.Server.MemberGrant("front", "member_token", token), refusedMemberToken)
 }
 
 // ownAccountOnly tests that an hour after the sign-in the token of an account gets tokens for
@@ -269,6 +269,6 @@ func ownAccountOnly(t *testing.T, m *kit.ElasticPath) {
 	if got := front.WithAccountToken(token).Send(t, 201, http.MethodPost, kit.AccountTokensPath+"?page[offset]=1", kit.ByAccountToken()); len(got.Column("token")) != 0 {
 		t.Errorf("behind the first page: got %v", got.Value)
 	}
-	kit.MustRefuse(t, "another account", m.Server.MemberGrant("front", "member_token", token, "account_id", one.ID), refusedHeld)
+	kit.MustRefuse(t, "another account", m.Server.MemberGrant("front", "member_token", token, "account_id", one.ID), refusedMemberToken)
 	kit.MustIssue(t, "the own account", m.Server.MemberGrant("front", "member_token", token, "account_id", two.ID))
 }

@@ -44,9 +44,9 @@ func choose(n *kit.Server, token string, a storage.Account) kit.Response {
 func oneChoice(t *testing.T, m *kit.ElasticPath) {
 	p, token, one, two := chooser(m, "once")
 	kit.MustIssue(t, "the choice", choose(m.Server, token, one))
-	kit.MustRefuse(t, "the same again", choose(m.Server, token, one), refusedHeld)
-	kit.MustRefuse(t, "the other account", choose(m.Server, token, two), refusedHeld)
-	kit.MustRefuse(t, "on another server", choose(m.StartServer(kit.LongRequestTimeout), token, two), refusedHeld)
+	kit.MustRefuse(t, "the same again", choose(m.Server, token, one), refusedMemberToken)
+	kit.MustRefuse(t, "the other account", choose(m.Server, token, two), refusedMemberToken)
+	kit.MustRefuse(t, "on another server", choose(m.StartServer(kit.LongRequestTimeout), token, two), refusedMemberToken)
 	if n := m.QueryOne("SELECT count(*) FROM families WHERE login_id = '" + p.LoginID + "'"); n != "1" {
 		t.Errorf("got %s refresh families, want 1", n)
 	}
@@ -55,7 +55,7 @@ func oneChoice(t *testing.T, m *kit.ElasticPath) {
 // failedChoice tests that after an error or an outage the user does not need a new code.
 func failedChoice(t *testing.T, m *kit.ElasticPath) {
 	_, token, one, _ := chooser(m, "clumsy")
-	kit.MustRefuse(t, "an account of nobody", choose(m.Server, token, storage.Account{ID: "nowhere"}), refusedHeld)
+	kit.MustRefuse(t, "an account of nobody", choose(m.Server, token, storage.Account{ID: "nowhere"}), refusedMemberToken)
 	familiesRefused(m, true)
 	if got := choose(m.Server, token, one); got.Status < http.StatusInternalServerError {
 		t.Errorf("without a refresh family: got %d %s", got.Status, got.Body)
@@ -92,7 +92,7 @@ func raceForOneChoice(t *testing.T, m *kit.ElasticPath) {
 				mu.Lock()
 				defer mu.Unlock()
 				counts[got.Status]++
-				if got.Status != http.StatusOK && got.Body != refusedHeld {
+				if got.Status != http.StatusOK && got.Body != refusedMemberToken {
 					t.Errorf("got %d %s", got.Status, got.Body)
 				}
 			})

@@ -137,7 +137,7 @@ func heldTokens(t *testing.T, m *kit.ElasticPath) {
 			}
 		}
 		want := hold("front", token, "account_id", foreign.ID)
-		kit.MustRefuse(t, what+", another's account", want, refusedHeld)
+		kit.MustRefuse(t, what+", another's account", want, refusedMemberToken)
 		sameAnswer(t, what+", unknown account", want, hold("front", token, "account_id", uuid.NewString()))
 		sameAnswer(t, what+", another client", want, hold("till", token, "account_id", one.ID))
 	}
@@ -155,7 +155,7 @@ func heldTokens(t *testing.T, m *kit.ElasticPath) {
 	}
 	lock(m, p)
 	for _, token := range []string{vendor, scoped, plain} {
-		kit.MustRefuse(t, "locked", hold("front", token, "account_id", one.ID), refusedHeld)
+		kit.MustRefuse(t, "locked", hold("front", token, "account_id", one.ID), refusedMemberToken)
 	}
 }
 

@@ -87,10 +87,10 @@ func places(m *kit.ElasticPath, p kit.Shopper, account string) map[string]tokenC
 		}, takes: map[string]int{vendorAccount: 201}, refusal: 400},
 		"member_token": {send: func(token string) kit.Response {
 			return m.Server.MemberGrant("front", "member_token", token, "account_id", account)
-		}, takes: map[string]int{plainAccess: 200, scopedAccess: 200, vendorAccount: 200}, refusal: 400, body: refusedHeld},
+		}, takes: map[string]int{plainAccess: 200, scopedAccess: 200, vendorAccount: 200}, refusal: 400, body: refusedMemberToken},
 		"selection_token": {send: func(token string) kit.Response {
 			return m.Server.MemberGrant("front", "selection_token", token, "account_id", account)
-		}, takes: map[string]int{choiceToken: 200}, refusal: 400, body: refusedHeld},
+		}, takes: map[string]int{choiceToken: 200}, refusal: 400, body: refusedMemberToken},
 		"subject_token": {send: func(token string) kit.Response {
 			return m.Server.ExchangeToken("front", token)
 		}, takes: map[string]int{plainAccess: 200, scopedAccess: 200}, refusal: 400, body: refusedSubject},
@@ -273,11 +273,11 @@ func forgedAccountTokens(t *testing.T, m *kit.ElasticPath) {
 	for what, token := range forgedAccounts(f) {
 		kit.MustRefuseV2(t, what, use(token), http.StatusUnauthorized, "")
 		kit.MustFailV2(t, what+", renewed", front.WithAccountToken(token).AccountTokens(kit.ByAccountToken()))
-		kit.MustRefuse(t, what+", held", m.Server.MemberGrant("front", "member_token", token), refusedHeld)
+		kit.MustRefuse(t, what+", held", m.Server.MemberGrant("front", "member_token", token), refusedMemberToken)
 		kit.MustRefuse(t, what+", exchanged", m.Server.ExchangeToken("front", token), refusedSubject)
 	}
 	// The account token of one client cannot be the member token of another.
-	kit.MustRefuse(t, "another client", m.Server.MemberGrant("till", "member_token", f.Real), refusedHeld)
+	kit.MustRefuse(t, "another client", m.Server.MemberGrant("till", "member_token", f.Real), refusedMemberToken)
 	if got := use(f.Real); got.Status != http.StatusOK {
 		t.Errorf("afterwards: got %d %s, want 200", got.Status, got.Body)
 	}

@@ -107,7 +107,7 @@ func (s *sessionTokens) mustEnd(t *testing.T, m *kit.ElasticPath, what string) {
 	t.Helper()
 	refusals := map[string]string{
 		"refresh": kit.InvalidRefreshTokenBody, "refresh with a scope": kit.InvalidRefreshTokenBody, "exchange": refusedSubject,
-		"member_token": refusedHeld, "member_token of /v2": refusedHeld, "selection_token": refusedHeld,
+		"member_token": refusedMemberToken, "member_token of /v2": refusedMemberToken, "selection_token": refusedMemberToken,
 	}
 	kit.MustBeInactive(t, what+": introspection of a refresh token", m.Server.IntrospectThrough("narrowing", s.plain.Refresh))
 	for use, send := range s.uses(m) {

@@ -128,7 +128,7 @@ func (s *site) runScenarios(scripts string) {
 		s.must(err)
 		s.must(os.MkdirAll(screenshots, 0o755))
 	}
-	settings, err := json.Marshal(map[string]any{
+	input, err := json.Marshal(map[string]any{
 		"server": s.Server.URL, "control": s.control(), "password": kit.Password, "chromium": chromium, "screenshots": screenshots,
 		"screens": screens, "only": os.Getenv("ONLY"),
 	})
@@ -137,7 +137,7 @@ func (s *site) runScenarios(scripts string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "run.mjs")
 	cmd.Dir = scripts
-	cmd.Env = append(os.Environ(), "STAGE="+string(settings))
+	cmd.Env = append(os.Environ(), "INPUT="+string(input))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("%v\n%s", err, out)

@@ -198,15 +198,15 @@ func (a *OneServer) tryToStoreCode(name, code string, change func(*storage.Code)
 		CreatedAt: now.Add(-time.Hour), ExpiresAt: now.Add(-time.Minute),
 	}
 	a.Must(a.App.Store.AddCodeRequest(ctx, request))
-	planted := storage.Code{
+	stored := storage.Code{
 		ID: id, RequestID: id, Purpose: storage.PurposeSignIn, IssuedAt: now, ExpiresAt: now.Add(9 * time.Minute),
 		Digest: otp.NewCodes(a.App.Peppers).Digest(login.ID, code),
 	}
 	if change != nil {
-		change(&planted)
+		change(&stored)
 	}
 	_, err = a.App.Store.IssueCodes(ctx, storage.Issuance{
-		RequestID: id, Now: now, Codes: []storage.IssuedCode{{LoginID: login.ID, Code: planted}},
+		RequestID: id, Now: now, Codes: []storage.IssuedCode{{LoginID: login.ID, Code: stored}},
 	})
 	return err
 }

@@ -32,7 +32,7 @@ func TestElasticPathBudget(t *testing.T) {
 func testTokenBudget(t *testing.T, databaseURL string) {
 	var seen statements
 	s := newLoadFixture(t, databaseURL, 1, seen.add)
-	s.shop = s.client("front", "--grant", grants.GrantImplicit) // whose codes are planted
+	s.shop = s.client("front", "--grant", grants.GrantImplicit) // whose codes the test stores
 	for i := range 24 {                                         // and the one that everybody is in
 		id := fmt.Sprint("account", i)
 		_, err := s.app.Store.PutAccount(t.Context(), storage.Account{UID: "acc_" + id, RealmID: storage.DefaultRealmID, Kind: storage.Buyer, ID: id, Name: id, Active: true})
@@ -57,14 +57,14 @@ func testTokenBudget(t *testing.T, databaseURL string) {
 	}
 	v := kit.Caller{Server: n, AccessToken: implicit.Text("access_token")}
 	signIn := func(status int, code string) (verbs []string, got kit.JSON) {
-		s.plant(s.logins)
+		s.storeKnownCode(s.logins)
 		seen.take()
 		got = v.Send(t, status, http.MethodPost, kit.AccountTokensPath, kit.ByCode(storage.DefaultProfileID, s.logins[0].Username, code))
 		return seen.take(), got
 	}
-	verbs, got := signIn(201, plantedCode) // what is kept in memory is read
-	for range 3 {                          // a late notice of a change makes the server read that again
-		if verbs, got = signIn(201, plantedCode); trips(verbs) <= most {
+	verbs, got := signIn(201, knownCode) // what is kept in memory is read
+	for range 3 {                        // a late notice of a change makes the server read that again
+		if verbs, got = signIn(201, knownCode); trips(verbs) <= most {
 			break
 		}
 	}

@@ -28,12 +28,12 @@ func TestAllocations(t *testing.T) { //nolint:paralleltest // AllocsPerRun count
 		}
 		return kit.Response{Status: w.Code, Header: w.Header(), Body: w.Body.String()}
 	}
-	s.plant(s.logins)
+	s.storeKnownCode(s.logins)
 	next := 0
 	login := func() storage.Login { next++; return s.logins[next-1] }
 	var token string
 	kit.Eventually(t, "the roles of users are learnt", func() bool {
-		token = post(s.signInCall(login(), plantedCode)).Field("refresh_token")
+		token = post(s.signInCall(login(), knownCode)).Field("refresh_token")
 		return next == 20
 	})
 	for _, path := range []struct {
@@ -42,7 +42,7 @@ func TestAllocations(t *testing.T) { //nolint:paralleltest // AllocsPerRun count
 		call func()
 	}{
 		{"client credentials", 225, func() { post(s.machineCall()) }},
-		{"one-time password", 560, func() { post(s.signInCall(login(), plantedCode)) }},
+		{"one-time password", 560, func() { post(s.signInCall(login(), knownCode)) }},
 		{"refresh", 540, func() { token = post(s.refreshCall(token)).Field("refresh_token") }},
 	} {
 		if got := testing.AllocsPerRun(runs, path.call); got > path.most {

@@ -117,11 +117,11 @@ func (s *loadFixture) person(ctx context.Context, name string) error {
 	return err
 }
 
-// plantedCode is the one-time password of all users.
-const plantedCode = "K7M2QX9T"
+// knownCode is the one-time password of all users.
+const knownCode = "K7M2QX9T"
 
-// plant stores a fresh code for logins, as the worker does, without a message.
-func (s *loadFixture) plant(logins []storage.Login) {
+// storeKnownCode stores a fresh code for logins, as the worker does, without a message.
+func (s *loadFixture) storeKnownCode(logins []storage.Login) {
 	s.tb.Helper()
 	now, codes := time.Now().UTC(), otp.NewCodes(s.app.Peppers)
 	r := storage.CodeRequest{
@@ -134,7 +134,7 @@ func (s *loadFixture) plant(logins []storage.Login) {
 			ID: "otc_" + rand.Text(), RequestID: r.ID, ClientID: r.ClientID, Purpose: r.Purpose,
 			IssuedAt: now, ExpiresAt: r.ExpiresAt,
 		}
-		codes.SetDigests(&code, &l, plantedCode)
+		codes.SetDigests(&code, &l, knownCode)
 		issuance.Codes = append(issuance.Codes, storage.IssuedCode{LoginID: l.ID, Code: code})
 	}
 	store := s.app.Store

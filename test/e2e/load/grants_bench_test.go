@@ -34,15 +34,15 @@ func benchmarkGrants(b *testing.B, databaseURL string) {
 		}
 		return kit.Response{Status: w.Code, Header: w.Header(), Body: w.Body.String()}
 	}
-	s.plant(s.logins[:1])
-	token := post(s.signInCall(s.logins[0], plantedCode)).Field("refresh_token")
+	s.storeKnownCode(s.logins[:1])
+	token := post(s.signInCall(s.logins[0], knownCode)).Field("refresh_token")
 	cookies := s.sessions(32)
 	for _, path := range []struct {
 		name string
 		ask  func(i int)
 	}{
 		{"client_credentials", func(int) { post(s.machineCall()) }},
-		{"one-time_password", func(i int) { post(s.signInCall(s.logins[i%len(s.logins)], plantedCode)) }},
+		{"one-time_password", func(i int) { post(s.signInCall(s.logins[i%len(s.logins)], knownCode)) }},
 		{"refresh", func(int) { token = post(s.refreshCall(token)).Field("refresh_token") }},
 		{"sign-in_page", func(int) { post(s.pageCall()) }},
 		{"silent_sign-in", func(i int) { post(s.silentCall(cookies[i%len(cookies)])) }},
@@ -53,7 +53,7 @@ func benchmarkGrants(b *testing.B, databaseURL string) {
 			for i := range b.N {
 				if i%len(s.logins) == 0 {
 					b.StopTimer()
-					s.plant(s.logins)
+					s.storeKnownCode(s.logins)
 					b.StartTimer()
 				}
 				path.ask(i)

@@ -119,7 +119,7 @@ func (s *loadFixture) targets(database string, p *kit.MeasuredProcess) []*target
 			if i >= int64(len(s.logins)) {
 				return apiCall{}, false
 			}
-			return s.signInCall(s.logins[i], plantedCode), true
+			return s.signInCall(s.logins[i], knownCode), true
 		}}
 	}
 	codes := func(int) caller {
@@ -131,7 +131,7 @@ func (s *loadFixture) targets(database string, p *kit.MeasuredProcess) []*target
 	return []*target{
 		{path: "client_credentials", database: database, process: p, caller: always(s.machineCall())},
 		{path: "password, one-time", database: database, process: p, caller: signIns, prepare: func() {
-			s.plant(s.logins)
+			s.storeKnownCode(s.logins)
 			turn.Store(0)
 		}},
 		{path: "refresh", database: database, process: p, caller: s.refreshes(p)},
@@ -145,7 +145,7 @@ func (s *loadFixture) targets(database string, p *kit.MeasuredProcess) []*target
 // chain.
 func (s *loadFixture) refreshes(p *kit.MeasuredProcess) func(conn int) caller {
 	conns := loadColumns[len(loadColumns)-1]
-	s.plant(s.logins[:conns])
+	s.storeKnownCode(s.logins[:conns])
 	tokens := make([]string, conns)
 	keep := func(conn int) func([]byte) {
 		return func(body []byte) { tokens[conn] = kit.Response{Body: string(body)}.Field("refresh_token") }
@@ -155,7 +155,7 @@ func (s *loadFixture) refreshes(p *kit.MeasuredProcess) func(conn int) caller {
 		run(p, []caller{{answered: keep(conn), next: func() (apiCall, bool) {
 			once := first
 			first = false
-			return s.signInCall(s.logins[conn], plantedCode), once
+			return s.signInCall(s.logins[conn], knownCode), once
 		}}}, time.Minute)
 	}
 	return func(conn int) caller {

@@ -68,7 +68,7 @@ func BenchmarkScale(b *testing.B) {
 // many logins in s.logins as one measurement needs, spread over all of them.
 func (s *loadFixture) multiply(b *testing.B, url string, rows int) {
 	b.Helper()
-	s.plant(s.logins)
+	s.storeKnownCode(s.logins)
 	began := s.logins[0]
 	s.must(s.app.Store.SettleLogin(b.Context(), storage.Settlement{
 		LoginID: began.ID, PasswordSetAt: began.PasswordSetAt, Now: time.Now().UTC(),

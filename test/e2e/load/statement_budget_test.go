@@ -87,19 +87,19 @@ func testBudgets(t *testing.T, databaseURL string, want func(*budget) []string) 
 
 // budgets prepares a request of each kind, and returns them with their statements.
 func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
-	s.plant(s.logins[:2])
+	s.storeKnownCode(s.logins[:2])
 	hasher, err := signin.NewHasher(signin.HasherConfig{})
 	s.must(err)
 	hash, err := hasher.Hash(s.tb.Context(), kit.Password)
 	s.must(err)
 	s.must(s.app.Store.SetPassword(s.tb.Context(), s.logins[2].ID, hash, time.Now(), false))
-	signedIn := post(s.signInCall(s.logins[0], plantedCode)) // fills the caches too
+	signedIn := post(s.signInCall(s.logins[0], knownCode)) // fills the caches too
 	post(s.codeCall(s.logins[3]))
 	// The users of the measured sign-ins have used the address before, except the last user.
-	post(s.signInCall(s.logins[1], plantedCode))
+	post(s.signInCall(s.logins[1], knownCode))
 	post(s.signInCall(s.logins[2], kit.Password))
-	s.plant(s.logins[1:2])
-	s.plant(s.logins[4:])
+	s.storeKnownCode(s.logins[1:2])
+	s.storeKnownCode(s.logins[4:])
 
 	wrong := s.signInCall(s.logins[3], "wrong")
 	wrong.status = http.StatusBadRequest
@@ -116,10 +116,10 @@ func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
 	}
 	byCode, byPassword := signIn, signIn
 	byCode.postgres, byCode.sqlite = []string{"WITH"}, []string{"BEGIN", "SELECT", "UPDATE", "INSERT", "COMMIT"}
-	byCode.name, byCode.request = "one-time password", s.signInCall(s.logins[1], plantedCode)
+	byCode.name, byCode.request = "one-time password", s.signInCall(s.logins[1], knownCode)
 	byPassword.name, byPassword.request = "permanent password", s.signInCall(s.logins[2], kit.Password)
 	fromNewAddress := byCode
-	fromNewAddress.name, fromNewAddress.request = "one-time password from a new address", s.signInCall(s.logins[4], plantedCode)
+	fromNewAddress.name, fromNewAddress.request = "one-time password from a new address", s.signInCall(s.logins[4], knownCode)
 	fromNewAddress.sqlite = []string{"BEGIN", "SELECT", "UPDATE", "INSERT", "INSERT", "COMMIT"}
 	codeRequest := budget{ // also counts for the limit of a recipient
 		name: "request for a code", request: s.codeCall(s.logins[3]),

@@ -66,7 +66,7 @@ func (s *site) drive(scripts, screenshots string) {
 	chromium, err := exec.LookPath("chromium")
 	s.Must(err)
 	s.Must(os.MkdirAll(screenshots, 0o755))
-	stage, err := json.Marshal(map[string]string{
+	input, err := json.Marshal(map[string]string{
 		"server": s.Server.URL, "application": s.application(), "chromium": chromium, "screenshots": screenshots, "only": os.Getenv("ONLY"),
 	})
 	s.Must(err)
@@ -74,7 +74,7 @@ func (s *site) drive(scripts, screenshots string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "run.mjs")
 	cmd.Dir = scripts
-	cmd.Env = append(os.Environ(), "STAGE="+string(stage))
+	cmd.Env = append(os.Environ(), "INPUT="+string(input))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("%v\n%s", err, out)

@@ -151,11 +151,11 @@ func (s *scriptInput) startApplication(t *testing.T, w *kit.Fixture, cmd *exec.C
 	t.Helper()
 	listen, _ = kit.FreeAddresses(t)
 	registerRelyingParty(w, listen, "")
-	stage, err := json.Marshal(s)
+	input, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Env = append(os.Environ(), "STAGE="+string(stage), "LISTEN="+listen, "NO_PROXY=127.0.0.1")
+	cmd.Env = append(os.Environ(), "INPUT="+string(input), "LISTEN="+listen, "NO_PROXY=127.0.0.1")
 	cmd.Stderr = os.Stderr
 	kit.StartProcess(t, cmd, listen, "http://"+listen+"/")
 	return listen

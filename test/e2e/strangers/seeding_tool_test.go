@@ -148,7 +148,7 @@ func isPartOf(want, found map[string]any) bool {
 
 // seedingProxy is the network around the seeding tool.
 type seedingProxy struct {
-	stage *scriptInput
+	input *scriptInput
 	url   string
 	ca    string // file
 	tool  string // directory of the package
@@ -161,7 +161,7 @@ type seedingProxy struct {
 
 func newSeedingProxy(t *testing.T, s *scriptInput, dir string) *seedingProxy {
 	t.Helper()
-	m := &seedingProxy{stage: s, ca: filepath.Join(t.TempDir(), "ca.pem"), tool: filepath.Join(dir, "node_modules/@ordercloud/seeding")}
+	m := &seedingProxy{input: s, ca: filepath.Join(t.TempDir(), "ca.pem"), tool: filepath.Join(dir, "node_modules/@ordercloud/seeding")}
 	m.certify(t, "portal.ordercloud.io", "api.ordercloud.io")
 	proxy := httptest.NewServer(m)
 	t.Cleanup(proxy.Close)
@@ -284,8 +284,8 @@ func (m *seedingProxy) vendor(w http.ResponseWriter, r *http.Request) {
 }
 
 func (m *seedingProxy) adminToken() string {
-	client := m.stage.Admin
-	return (&kit.Server{URL: m.stage.Issuer}).ClientCredentials(client.ID, client.Secret).Field("access_token")
+	client := m.input.Admin
+	return (&kit.Server{URL: m.input.Issuer}).ClientCredentials(client.ID, client.Secret).Field("access_token")
 }
 
 // directory describes every path and model that the tool names.
@@ -313,7 +313,7 @@ func (m *seedingProxy) marketplace(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	passed, err := http.NewRequestWithContext(r.Context(), r.Method, m.stage.Issuer+r.URL.RequestURI(), bytes.NewReader(body))
+	passed, err := http.NewRequestWithContext(r.Context(), r.Method, m.input.Issuer+r.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return

@@ -116,7 +116,7 @@ func newStrangersStage(t *testing.T, w *kit.Fixture) *scriptInput {
 // node runs a script, which throws if a check fails.
 func (s *scriptInput) node(t *testing.T, dir, script, sdk string) {
 	t.Helper()
-	stage, err := json.Marshal(s)
+	input, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func (s *scriptInput) node(t *testing.T, dir, script, sdk string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", script)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "STAGE="+string(stage), "SDK="+sdk, "NO_PROXY=127.0.0.1")
+	cmd.Env = append(os.Environ(), "INPUT="+string(input), "SDK="+sdk, "NO_PROXY=127.0.0.1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

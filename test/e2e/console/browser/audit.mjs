@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { clean, newTab, open, press, signIn, stage } from "./stage.mjs";
+import { clean, input, newTab, open, press, signIn } from "./scenario.mjs";
 
 // verify starts a verification of the chain of audit events, and waits for its end.
 async function verify(tab) {
@@ -35,7 +35,7 @@ export const scenarios = {
     await verify(tab);
     await tab.reload();
     await tab.getByText("The record is whole").waitFor();
-    for (const { path } of Object.values(stage.screens)) {
+    for (const { path } of Object.values(input.screens)) {
       const answer = await open(tab, path).catch(() => undefined); // a download is no page
       if (!path.startsWith("/audit")) assert.equal(answer.status(), 403, path);
     }
@@ -45,7 +45,7 @@ export const scenarios = {
   async "audit: a lockout policy is replayed before it is saved"() {
     const tab = await newTab();
     for (let i = 0; i < 4; i++) {
-      await fetch(stage.server + "/oauth/token", { method: "POST", body: new URLSearchParams({
+      await fetch(input.server + "/oauth/token", { method: "POST", body: new URLSearchParams({
         grant_type: "password", client_id: "shop", client_secret: "shop-secret-shop-secret-shop-secret", username: "jane", password: "wrong" + i,
       }) });
     }

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { clean, control, newTab, open, openTab, press, signIn, stage } from "./stage.mjs";
+import { clean, control, input, newTab, open, openTab, press, signIn } from "./scenario.mjs";
 
 // authenticates asks for a token of the client with a wrong password: invalid_grant says that
 // the client has authenticated.
 async function authenticates(id, secret) {
-  const answer = await fetch(stage.server + "/oauth/token", {
+  const answer = await fetch(input.server + "/oauth/token", {
     method: "POST", body: new URLSearchParams({ grant_type: "password", client_id: id, client_secret: secret, username: "jane", password: "wrong" }),
   });
   const { error } = await answer.json();
@@ -85,7 +85,7 @@ export const scenarios = {
     await second.fill("#username", "clara");
     await second.locator("main button").first().click();
     await second.click("button[value=password]");
-    await second.fill("#password", stage.password);
+    await second.fill("#password", input.password);
     await second.locator("main button").first().click();
     await second.waitForURL((url) => url.pathname.startsWith("/console"));
     await press(tab, "Continue with these entries");

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { clean, control, newTab, open, press, signIn, stage } from "./stage.mjs";
+import { clean, control, input, newTab, open, press, signIn } from "./scenario.mjs";
 
 // askForCode asks for a code of jane, and returns the ID of the HTTP request.
 async function askForCode() {
-  const answer = await fetch(stage.server + "/v1/password/onetimepassword", {
+  const answer = await fetch(input.server + "/v1/password/onetimepassword", {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ClientID: "shop", Username: "jane" }),
   });
   assert.equal(answer.status, 204);
@@ -12,7 +12,7 @@ async function askForCode() {
 
 // redeem signs jane in with a code.
 async function redeem(code) {
-  const answer = await fetch(stage.server + "/oauth/token", {
+  const answer = await fetch(input.server + "/oauth/token", {
     method: "POST", body: new URLSearchParams({ grant_type: "password", client_id: "shop", client_secret: "shop-secret-shop-secret-shop-secret", username: "jane", password: code }),
   });
   assert.equal(answer.status, 200, await answer.text());
@@ -70,7 +70,7 @@ export const scenarios = {
       await press(tab, "Save");
       await tab.waitForURL("**/senders/sink");
     };
-    await changeURL(stage.control + "/gone");
+    await changeURL(input.control + "/gone");
     const id = await askForCode();
     await find(tab, id, "receiver answered 410");
     const dead = tab.url();

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { clean, control, inspect, newTab, open, press, signIn, stage } from "./stage.mjs";
+import { clean, control, input, inspect, newTab, open, press, signIn } from "./scenario.mjs";
 
 // signInAtShop asks for a token of a user, as the client "shop" does, and returns the status.
 async function signInAtShop(username, password) {
-  const answer = await fetch(stage.server + "/oauth/token", {
+  const answer = await fetch(input.server + "/oauth/token", {
     method: "POST",
     body: new URLSearchParams({ grant_type: "password", client_id: "shop", client_secret: "shop-secret-shop-secret-shop-secret", username, password }),
   });
@@ -13,7 +13,7 @@ async function signInAtShop(username, password) {
 export const scenarios = {
   async "a locked user is found and unlocked, and signs in"() {
     for (let i = 0; i < 10; i++) await signInAtShop("john", "wrong");
-    assert.equal(await signInAtShop("john", stage.password), 400);
+    assert.equal(await signInAtShop("john", input.password), 400);
 
     const tab = await newTab();
     await signIn(tab, "root", "/users");
@@ -25,10 +25,10 @@ export const scenarios = {
     await inspect(tab, "a locked user");
     await press(tab, "Unlock");
     await tab.getByText("All failed sign-ins are forgotten").waitFor();
-    assert.equal(await signInAtShop("john", stage.password), 400, "unlocked before it was confirmed");
+    assert.equal(await signInAtShop("john", input.password), 400, "unlocked before it was confirmed");
     await press(tab, "Unlock");
     await tab.getByText("The user is unlocked.").waitFor();
-    assert.equal(await signInAtShop("john", stage.password), 200);
+    assert.equal(await signInAtShop("john", input.password), 200);
     await tab.reload();
     assert.equal(await tab.getByText("The user is unlocked.").count(), 0);
     await tab.getByText("Everything from the known address").waitFor();

@@ -1,7 +1,7 @@
 // Signs people in at the pages in Chromium. Each scenario throws unless all is as it
 // should be.
 import assert from "node:assert/strict";
-import { arrived, browser, enterCode, inspect, newTab, nextCode, press, request, stage, toCode, watch } from "./stage.mjs";
+import { arrived, browser, enterCode, input, inspect, newTab, nextCode, press, request, toCode, watch } from "./scenario.mjs";
 
 const scenarios = {
   async "sign in with JavaScript"() {
@@ -164,9 +164,9 @@ const scenarios = {
       form.method = "post";
       form.action = target;
       form.submit();
-    }), stage.application.replace("127.0.0.1", "localhost") + "/callback");
+    }), input.application.replace("127.0.0.1", "localhost") + "/callback");
     assert.equal(refused, "form-action");
-    assert.ok(tab.url().startsWith(stage.server));
+    assert.ok(tab.url().startsWith(input.server));
   },
 
   async "look at every page"() {
@@ -190,9 +190,9 @@ const scenarios = {
     await press(tab);
     await tab.waitForSelector("[role=alert]");
     await inspect(tab, "password-wrong");
-    await tab.goto(stage.server + "/oauth/authorize?client_id=nobody");
+    await tab.goto(input.server + "/oauth/authorize?client_id=nobody");
     await inspect(tab, "error");
-    await tab.goto(stage.server + "/oauth/signin");
+    await tab.goto(input.server + "/oauth/signin");
     await inspect(tab, "error-start");
   },
 
@@ -204,7 +204,7 @@ const scenarios = {
     await tab.waitForSelector("[name=account]");
     await inspect(tab, "account");
     await press(tab);
-    await tab.waitForURL(stage.application + "/callback**");
+    await tab.waitForURL(input.application + "/callback**");
     await tab.goto(request("loopback", { prompt: "select_account" }).url);
     await inspect(tab, "resume");
     const consent = request("partner-app", { scope: "openid profile email phone offline_access Shopper" });
@@ -212,16 +212,16 @@ const scenarios = {
     await inspect(tab, "consent");
     await press(tab);
     await arrived(tab, consent);
-    await tab.goto(stage.server + "/oauth/end_session");
+    await tab.goto(input.server + "/oauth/end_session");
     await inspect(tab, "logout");
     await tab.click("text=Stay signed in");
     await tab.waitForSelector("[role=status]");
     await inspect(tab, "logout-stays");
-    await tab.goto(stage.server + "/oauth/end_session");
+    await tab.goto(input.server + "/oauth/end_session");
     await press(tab);
     await tab.waitForSelector("[role=status]");
     await inspect(tab, "logout-done");
-    await tab.goto(stage.server + "/oauth/end_session?client_id=nobody");
+    await tab.goto(input.server + "/oauth/end_session?client_id=nobody");
     await inspect(tab, "logout-error");
   },
 
@@ -242,7 +242,7 @@ const scenarios = {
 
 let failed = 0;
 for (const [name, scenario] of Object.entries(scenarios)) {
-  if (stage.only && !name.includes(stage.only)) continue;
+  if (input.only && !name.includes(input.only)) continue;
   try {
     await scenario();
     console.log("ok", name);

@@ -1,6 +1,6 @@
 // OrderCloud's Catalyst: the middleware by which a service of one's own takes the
 // tokens of users and the calls of message senders.
-const { issuer: base, admin } = JSON.parse(process.env.STAGE)
+const { issuer: base, admin } = JSON.parse(process.env.INPUT)
 const { withOcUserAuth, withOcWebhookAuth, respondWithOcFormatError, verifyTokenAsync } = require('@ordercloud/catalyst')
 const express = require('express')
 const assert = require('node:assert/strict')

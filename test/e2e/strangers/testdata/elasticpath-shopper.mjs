@@ -5,7 +5,7 @@ import assert from 'assert'
 const {
   issuer: base,
   store: { id, secret },
-} = JSON.parse(process.env.STAGE)
+} = JSON.parse(process.env.INPUT)
 const form = (o) => new URLSearchParams(o).toString()
 const adminTok = await (
   await fetch(base + '/oauth/access_token', {

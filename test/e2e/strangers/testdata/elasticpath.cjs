@@ -3,7 +3,7 @@
 const {
   issuer: base,
   store: { id, secret },
-} = JSON.parse(process.env.STAGE)
+} = JSON.parse(process.env.INPUT)
 const { gateway, MemoryStorageFactory } = require('@elasticpath/js-sdk')
 const http = require('http'),
   assert = require('assert')

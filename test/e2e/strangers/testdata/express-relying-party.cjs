@@ -2,15 +2,15 @@
 const express = require('express')
 const { auth, requiresAuth } = require('express-openid-connect')
 
-const stage = JSON.parse(process.env.STAGE)
+const input = JSON.parse(process.env.INPUT)
 const [host, port] = process.env.LISTEN.split(':')
 const app = express()
 app.use(
   auth({
-    issuerBaseURL: stage.issuer,
+    issuerBaseURL: input.issuer,
     baseURL: `http://${process.env.LISTEN}`,
-    clientID: stage.relyingParty.id,
-    clientSecret: stage.relyingParty.secret,
+    clientID: input.relyingParty.id,
+    clientSecret: input.relyingParty.secret,
     clientAuthMethod: 'client_secret_post',
     secret: 'a secret for the cookies of the application',
     authRequired: false,

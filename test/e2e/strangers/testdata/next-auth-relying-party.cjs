@@ -2,7 +2,7 @@
 const express = require('express')
 const { default: nextAuth, getServerSession } = require('next-auth/next')
 
-const stage = JSON.parse(process.env.STAGE)
+const input = JSON.parse(process.env.INPUT)
 const base = `http://${process.env.LISTEN}`
 process.env.NEXTAUTH_URL = base
 const options = {
@@ -12,9 +12,9 @@ const options = {
       id: 'latchkey',
       name: 'Latchkey',
       type: 'oauth',
-      wellKnown: `${stage.issuer}/.well-known/openid-configuration`,
-      clientId: stage.relyingParty.id,
-      clientSecret: stage.relyingParty.secret,
+      wellKnown: `${input.issuer}/.well-known/openid-configuration`,
+      clientId: input.relyingParty.id,
+      clientSecret: input.relyingParty.secret,
       authorization: { params: { scope: 'openid email' } },
       checks: ['pkce', 'state', 'nonce'],
       idToken: true,

@@ -1,18 +1,18 @@
 // oauth4webapi: the strictest reading of the answers, and RFC 9068 validation
 // as a resource server does it.
 import * as oauth from 'oauth4webapi'
-import { assert, stage, step } from './stage.mjs'
+import { assert, input, step } from './input.mjs'
 
 const insecure = { [oauth.allowInsecureRequests]: true }
-const issuer = new URL(stage.issuer)
+const issuer = new URL(input.issuer)
 const as = await oauth.processDiscoveryResponse(
   issuer,
   await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure }),
 )
 step('metadata')
 
-const machine = { client_id: stage.machine.id }
-const secret = oauth.ClientSecretBasic(stage.machine.secret)
+const machine = { client_id: input.machine.id }
+const secret = oauth.ClientSecretBasic(input.machine.secret)
 const grant = async (parameters, options = {}) =>
   oauth.processClientCredentialsResponse(
     as,
@@ -24,13 +24,13 @@ const request = (token, scheme = 'Bearer', headers = {}) =>
   new Request('https://api.example/things', { headers: { authorization: `${scheme} ${token}`, ...headers } })
 
 const plain = await grant(new URLSearchParams())
-const claims = await oauth.validateJwtAccessToken(as, request(plain.access_token), stage.issuer, insecure)
+const claims = await oauth.validateJwtAccessToken(as, request(plain.access_token), input.issuer, insecure)
 assert.equal(claims.client_id, machine.client_id)
 assert.equal(claims.sub, machine.client_id)
 await assert.rejects(oauth.validateJwtAccessToken(as, request(plain.access_token), 'https://api.example', insecure))
-const forResource = await grant(new URLSearchParams({ resource: stage.resource }))
-const narrowed = await oauth.validateJwtAccessToken(as, request(forResource.access_token), stage.resource, insecure)
-assert.deepEqual([narrowed.aud].flat(), [stage.resource])
+const forResource = await grant(new URLSearchParams({ resource: input.resource }))
+const narrowed = await oauth.validateJwtAccessToken(as, request(forResource.access_token), input.resource, insecure)
+assert.deepEqual([narrowed.aud].flat(), [input.resource])
 step('RFC 9068 access tokens, with and without a resource')
 
 const keyPair = await oauth.generateKeyPair('ES256')
@@ -45,12 +45,12 @@ await oauth.protectedResourceRequest(bound.access_token, 'GET', new URL('https:/
     return new Response()
   },
 })
-const proven = await oauth.validateJwtAccessToken(as, request(bound.access_token, 'DPoP', { dpop: proof }), stage.issuer, {
+const proven = await oauth.validateJwtAccessToken(as, request(bound.access_token, 'DPoP', { dpop: proof }), input.issuer, {
   requireDPoP: true,
   ...insecure,
 })
 assert.ok(proven.cnf.jkt)
-await assert.rejects(oauth.validateJwtAccessToken(as, request(bound.access_token), stage.issuer, insecure))
+await assert.rejects(oauth.validateJwtAccessToken(as, request(bound.access_token), input.issuer, insecure))
 step('DPoP-bound access tokens')
 
 const introspect = async (token) =>

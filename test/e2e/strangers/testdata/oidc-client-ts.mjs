@@ -4,7 +4,7 @@ import express from 'express'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { chromium } from 'playwright-core'
-import { assert, stage, step } from './stage.mjs'
+import { assert, input, step } from './input.mjs'
 
 const library = dirname(createRequire(import.meta.url).resolve('oidc-client-ts')) + '/../browser'
 const app = express()
@@ -15,19 +15,19 @@ app.get('/', (_, response) =>
 <script>
 const base = location.origin + "/"
 const manager = new oidc.UserManager({
-  authority: ${JSON.stringify(stage.issuer)}, client_id: "browser-application", scope: "openid email",
+  authority: ${JSON.stringify(input.issuer)}, client_id: "browser-application", scope: "openid email",
   redirect_uri: base, silent_redirect_uri: base, post_logout_redirect_uri: base, loadUserInfo: true, automaticSilentRenew: false,
 })
 const returned = new URLSearchParams(location.search).has("state")
 const ready = (returned ? manager.signinCallback() : Promise.resolve()).then(() => { document.title = "Ready" })
 </script></html>`),
 )
-const [host, port] = stage.browser.split(':')
+const [host, port] = input.browser.split(':')
 const server = app.listen(port, host)
-const browser = await chromium.launch({ executablePath: stage.chromium, args: ['--no-sandbox'] })
+const browser = await chromium.launch({ executablePath: input.chromium, args: ['--no-sandbox'] })
 try {
   const tab = await browser.newPage()
-  const home = `http://${stage.browser}/`
+  const home = `http://${input.browser}/`
   const start = async () => {
     await tab.evaluate(() => void manager.signinRedirect())
     await tab.waitForSelector('[autocomplete=username]')
@@ -46,7 +46,7 @@ try {
   await tab.fill('[autocomplete=username]', 'jane')
   await tab.keyboard.press('Enter')
   await tab.waitForSelector('[autocomplete=one-time-code]')
-  await tab.fill('[autocomplete=one-time-code]', await (await fetch(stage.codes)).text())
+  await tab.fill('[autocomplete=one-time-code]', await (await fetch(input.codes)).text())
   await tab.keyboard.press('Enter')
   await arrive()
   const first = await user()

@@ -1,12 +1,12 @@
 // An application that signs people in with openid-client. It shows what userinfo says.
 import * as client from 'openid-client'
 import express from 'express'
-import { assert, stage } from './stage.mjs'
+import { assert, input } from './input.mjs'
 
-const { id, secret } = stage.relyingParty
+const { id, secret } = input.relyingParty
 const base = `http://${process.env.LISTEN}`
 const options = { execute: [client.allowInsecureRequests] }
-const config = await client.discovery(new URL(stage.issuer), id, secret, client.ClientSecretBasic(secret), options)
+const config = await client.discovery(new URL(input.issuer), id, secret, client.ClientSecretBasic(secret), options)
 const started = new Map()
 let idToken // of the only user
 const app = express()

@@ -1,13 +1,13 @@
 // openid-client, as an application would use it.
 import * as client from 'openid-client'
 import { exportJWK, generateKeyPair } from 'jose'
-import { assert, fails, stage, step } from './stage.mjs'
+import { assert, fails, input, step } from './input.mjs'
 
 const options = { algorithm: 'oauth2', execute: [client.allowInsecureRequests] }
-const issuer = new URL(stage.issuer)
+const issuer = new URL(input.issuer)
 const discover = (id, secret, auth) => client.discovery(issuer, id, secret, auth, options)
 
-const { machine, shop, admin, user } = stage
+const { machine, shop, admin, user } = input
 for (const auth of [client.ClientSecretBasic, client.ClientSecretPost]) {
   const config = await discover(machine.id, undefined, auth(machine.secret))
   const token = await client.clientCredentialsGrant(config, { scope: 'Reader' })
@@ -32,8 +32,8 @@ await fails(client.genericGrantRequest(store, 'password', { ...user, password: '
 step('password grant, rotation, revocation of the whole family')
 
 const config = await discover(machine.id, machine.secret)
-const order = await client.clientCredentialsGrant(config, { resource: stage.resource })
-assert.equal((await client.tokenIntrospection(config, order.access_token)).aud, stage.resource)
+const order = await client.clientCredentialsGrant(config, { resource: input.resource })
+assert.equal((await client.tokenIntrospection(config, order.access_token)).aud, input.resource)
 await fails(client.clientCredentialsGrant(config, { resource: 'https://elsewhere.example/' }), 'invalid_target', 400)
 step('a resource')
 

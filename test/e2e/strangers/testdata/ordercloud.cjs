@@ -3,7 +3,7 @@
 const {
   issuer: base,
   admin: { id: adminID, secret: adminSecret },
-} = JSON.parse(process.env.STAGE)
+} = JSON.parse(process.env.INPUT)
 const sdk = require(process.env.SDK)
 const {
   Configuration,

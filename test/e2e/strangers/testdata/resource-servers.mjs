@@ -4,11 +4,11 @@
 import express from 'express'
 import { auth, requiredScopes } from 'express-oauth2-jwt-bearer'
 import { createRemoteJWKSet, decodeProtectedHeader, exportJWK, generateKeyPair, jwtVerify, SignJWT } from 'jose'
-import { assert, stage, step } from './stage.mjs'
+import { assert, input, step } from './input.mjs'
 
-const { machine, rsa, shop, user } = stage
+const { machine, rsa, shop, user } = input
 const token = async (client, parameters) => {
-  const response = await fetch(`${stage.issuer}/oauth/token`, {
+  const response = await fetch(`${input.issuer}/oauth/token`, {
     method: 'POST',
     body: new URLSearchParams({ client_id: client.id, client_secret: client.secret, ...parameters }),
   })
@@ -20,10 +20,10 @@ const byRSA = await token(rsa, { grant_type: 'client_credentials' })
 const byUser = await token(shop, { grant_type: 'password', ...user })
 
 const { publicKey, privateKey } = await generateKeyPair('EdDSA')
-const registered = await fetch(`${stage.issuer}/oauth/register`, {
+const registered = await fetch(`${input.issuer}/oauth/register`, {
   method: 'POST',
   headers: {
-    authorization: `Bearer ${await token(stage.admin, { grant_type: 'client_credentials' })}`,
+    authorization: `Bearer ${await token(input.admin, { grant_type: 'client_credentials' })}`,
     'content-type': 'application/json',
   },
   body: JSON.stringify({
@@ -38,11 +38,11 @@ const assertion = await new SignJWT({ jti: crypto.randomUUID() })
   .setProtectedHeader({ alg: 'EdDSA' })
   .setIssuer(client_id)
   .setSubject(client_id)
-  .setAudience(stage.issuer)
+  .setAudience(input.issuer)
   .setExpirationTime('1m')
   .sign(privateKey)
 const asserted = () =>
-  fetch(`${stage.issuer}/oauth/token`, {
+  fetch(`${input.issuer}/oauth/token`, {
     method: 'POST',
     body: new URLSearchParams({
       grant_type: 'client_credentials',
@@ -54,11 +54,11 @@ assert.equal((await asserted()).status, 200)
 assert.equal((await asserted()).status, 400)
 step('private_key_jwt by EdDSA, once')
 
-const keys = createRemoteJWKSet(new URL(`${stage.issuer}/oauth/jwks`))
+const keys = createRemoteJWKSet(new URL(`${input.issuer}/oauth/jwks`))
 for (const jwt of [byMachine, byRSA, byUser]) {
   const rules = {
-    issuer: stage.issuer,
-    audience: stage.issuer,
+    issuer: input.issuer,
+    audience: input.issuer,
     typ: 'at+jwt',
     requiredClaims: ['sub', 'client_id', 'jti', 'iat', 'exp'],
   }
@@ -70,7 +70,7 @@ step('jose')
 
 const serve = async (alg) => {
   const app = express()
-  app.use(auth({ issuerBaseURL: stage.issuer, audience: stage.issuer, tokenSigningAlg: alg, strict: true }))
+  app.use(auth({ issuerBaseURL: input.issuer, audience: input.issuer, tokenSigningAlg: alg, strict: true }))
   app.get('/', requiredScopes('Reader'), (request, response) => response.json(request.auth.payload))
   app.use((error, request, response, next) =>
     response
@@ -91,7 +91,7 @@ for (const [alg, good, bad] of [
   const api = await serve(alg)
   const answer = await get(api.url, good)
   assert.equal(answer.status, 200, await answer.clone().text())
-  assert.equal((await answer.json()).iss, stage.issuer)
+  assert.equal((await answer.json()).iss, input.issuer)
   assert.equal((await get(api.url, bad)).status, 401)
   assert.equal((await get(api.url, good.slice(0, -4) + 'AAAA')).status, 401)
   if (alg === 'ES256') assert.equal((await get(api.url, byUser)).status, 403)

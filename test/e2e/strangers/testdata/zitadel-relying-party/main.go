@@ -17,17 +17,17 @@ import (
 )
 
 func main() {
-	var stage struct {
+	var input struct {
 		Issuer       string
 		RelyingParty struct{ ID, Secret string }
 	}
-	if err := json.Unmarshal([]byte(os.Getenv("STAGE")), &stage); err != nil {
+	if err := json.Unmarshal([]byte(os.Getenv("INPUT")), &input); err != nil {
 		log.Fatal(err)
 	}
 	address := os.Getenv("LISTEN")
 	base := "http://" + address
 	cookies := httphelper.NewCookieHandler([]byte("0123456789abcdef"), []byte("0123456789abcdef"), httphelper.WithUnsecure())
-	provider, err := rp.NewRelyingPartyOIDC(context.Background(), stage.Issuer, stage.RelyingParty.ID, stage.RelyingParty.Secret,
+	provider, err := rp.NewRelyingPartyOIDC(context.Background(), input.Issuer, input.RelyingParty.ID, input.RelyingParty.Secret,
 		base+"/callback", []string{oidc.ScopeOpenID, oidc.ScopeEmail}, rp.WithCookieHandler(cookies), rp.WithPKCE(cookies))
 	if err != nil {
 		log.Fatal(err)

@@ -5,11 +5,11 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
-export const stage = JSON.parse(process.env.STAGE);
+export const input = JSON.parse(process.env.INPUT);
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-export const browser = await chromium.launch({ executablePath: stage.chromium, args: ["--no-sandbox"] });
+export const browser = await chromium.launch({ executablePath: input.chromium, args: ["--no-sandbox"] });
 
 // newTab returns a page of a new browser profile. It fails on requests to other origins
 // than the server and the application, and on scripts that fail.
@@ -24,7 +24,7 @@ export function watch(tab) {
   tab.foreign = [];
   tab.on("request", (r) => {
     const { origin } = new URL(r.url());
-    if (origin !== stage.server && origin !== stage.application) tab.foreign.push(r.url());
+    if (origin !== input.server && origin !== input.application) tab.foreign.push(r.url());
   });
   tab.on("pageerror", (error) => tab.foreign.push(String(error)));
 }
@@ -33,8 +33,8 @@ export function watch(tab) {
 export function request(client = "loopback", more = {}) {
   const verifier = randomBytes(32).toString("base64url");
   const state = randomBytes(9).toString("base64url");
-  const url = new URL(stage.server + "/oauth/authorize");
-  const redirect = stage.application + "/callback";
+  const url = new URL(input.server + "/oauth/authorize");
+  const redirect = input.application + "/callback";
   url.search = new URLSearchParams({
     response_type: "code", client_id: client, redirect_uri: redirect, scope: "openid profile", state,
     code_challenge: createHash("sha256").update(verifier).digest("base64url"), code_challenge_method: "S256", ...more,
@@ -42,7 +42,7 @@ export function request(client = "loopback", more = {}) {
   return {
     url: url.href, state,
     async redeem(code) {
-      const answer = await fetch(stage.server + "/oauth/token", {
+      const answer = await fetch(input.server + "/oauth/token", {
         method: "POST",
         body: new URLSearchParams({ grant_type: "authorization_code", client_id: client, redirect_uri: redirect, code, code_verifier: verifier }),
       });
@@ -56,7 +56,7 @@ export function request(client = "loopback", more = {}) {
 
 // nextCode returns the one-time password that was sent last.
 export async function nextCode() {
-  const answer = await fetch(stage.application + "/code");
+  const answer = await fetch(input.application + "/code");
   return answer.text();
 }
 
@@ -78,7 +78,7 @@ export async function enterCode(tab) {
 
 // arrived waits for the application, and redeems the code that it got.
 export async function arrived(tab, attempt) {
-  await tab.waitForURL(stage.application + "/callback**");
+  await tab.waitForURL(input.application + "/callback**");
   const got = JSON.parse(await tab.locator("pre").textContent());
   assert.equal(got.state, attempt.state);
   assert.ok(got.iss);
@@ -96,7 +96,7 @@ export async function inspect(tab, name) {
       await tab.emulateMedia({ colorScheme });
       await tab.setViewportSize({ width, height: 800 });
       const where = `${name}-${colorScheme}-${width}`;
-      if (stage.screenshots) await tab.screenshot({ path: `${stage.screenshots}/${where}.png` });
+      if (input.screenshots) await tab.screenshot({ path: `${input.screenshots}/${where}.png` });
       await tab.evaluate(axeSource);
       const { violations, passes } = await tab.evaluate(() => axe.run());
       assert.ok(passes.length > 5, where);

@@ -4,11 +4,11 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
-export const stage = JSON.parse(process.env.STAGE);
+export const input = JSON.parse(process.env.INPUT);
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-export const browser = await chromium.launch({ executablePath: stage.chromium, args: ["--no-sandbox"] });
+export const browser = await chromium.launch({ executablePath: input.chromium, args: ["--no-sandbox"] });
 
 // newTab returns a page of a new browser profile.
 export async function newTab(options = {}) {
@@ -22,7 +22,7 @@ export async function openTab(context) {
   const tab = await context.newPage();
   tab.faults = [];
   tab.on("request", (r) => {
-    if (new URL(r.url()).origin !== stage.server) tab.faults.push(r.url());
+    if (new URL(r.url()).origin !== input.server) tab.faults.push(r.url());
   });
   tab.on("pageerror", (error) => tab.faults.push(String(error)));
   tab.on("console", (message) => {
@@ -33,24 +33,24 @@ export async function openTab(context) {
 
 // signIn signs in with the permanent password, and goes to a path below /console.
 export async function signIn(tab, username = "root", path = "/") {
-  await tab.goto(stage.server + "/console" + path);
+  await tab.goto(input.server + "/console" + path);
   await tab.fill("#username", username);
   await tab.locator("main button").first().click();
   await tab.click("button[value=password]");
-  await tab.fill("#password", stage.password);
+  await tab.fill("#password", input.password);
   await tab.locator("main button").first().click();
   await tab.waitForURL((url) => url.pathname.startsWith("/console"));
 }
 
 // open goes to a path below /console.
-export const open = (tab, path) => tab.goto(stage.server + "/console" + path);
+export const open = (tab, path) => tab.goto(input.server + "/console" + path);
 
 // press presses a button or follows a link of the main part by its text.
 export const press = (tab, text) => tab.locator("main").locator("button, a").getByText(text, { exact: true }).first().click();
 
 // control asks the test for something: to move the clock, or for the code that a user was sent.
 export async function control(path) {
-  const answer = await fetch(stage.control + path);
+  const answer = await fetch(input.control + path);
   assert.equal(answer.status, 200);
   return answer.text();
 }

@@ -1,7 +1,7 @@
 // What the tests tell the scripts: where the server is, and who there is.
 import assert from 'node:assert/strict'
 
-export const stage = JSON.parse(process.env.STAGE)
+export const input = JSON.parse(process.env.INPUT)
 export { assert }
 
 export const step = (what) => console.log('ok', what)
