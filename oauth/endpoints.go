@@ -36,8 +36,8 @@ type TokenStore interface {
 	IsSpent(ctx context.Context, id []byte) (bool, error)
 }
 
-// Config configures the Endpoints. The stores, Ring, Peppers and Passwords are
-// required.
+// Config configures the Endpoints. Required are Issuer, Clients, SignIns, Families, Tokens,
+// Members, Profiles, Authorizations, Sealer, Codes, Passwords, Ring, Peppers and Rand.
 type Config struct {
 	Issuer         string        // the server's identifier, an absolute URL without query or fragment (RFC 8414 §2)
 	Audience       string        // of access tokens; default: Issuer

@@ -13,9 +13,25 @@
 // sent when the process ends is lost, and its user asks again. It needs no tables but
 // those of the sign-ins.
 //
-// [Service] is for those who must not lose a request. It stores the request, resolves it
-// into codes and sealed messages, and package deliver sends those until one arrives or
-// the code expires. *gormstore.Store has the tables.
+// [Service] is for servers that must not lose a request. It stores the request and
+// resolves it into codes and sealed messages. Package deliver sends each message until its
+// receiver accepts it, refuses it for good, or the code expires. *gormstore.Store has the
+// tables.
+//
+// # The path of a message
+//
+// A request that a Service stores passes these files on its way to a webhook:
+//
+//	service.go                         Request stores the request
+//	claim_requests.go                  the loop of Run claims it
+//	resolve_request.go                 finds the users, their codes and their senders
+//	issue_messages.go                  makes the codes and the sealed messages, which are stored
+//	deliver/worker.go                  claims a message, opens it, chooses a transport by the kind
+//	                                   of its sender, and makes further attempts
+//	../oauth/server/transports.go      has the transports of a server, and chooses the dialect
+//	../oauth/ordercloud/wire/message.go, ../oauth/elasticpath/wire/webhook_event.go
+//	                                   write the body: WebhookConfig.Encode of a dialect
+//	deliver/webhook.go                 sends it, and says which answers are retried
 //
 // # What it does not own
 //

@@ -14,15 +14,18 @@ import (
 // leeway. So a verifier whose clock is slow by up to this time accepts a new token.
 const notBeforeLead = 10 * time.Second
 
-// Values of the header parameter typ of our tokens that are not access tokens. Each
-// kind is accepted in one place only, which demands its own type and audience.
+// Values of the header parameter typ of account management tokens and selection tokens.
+// Each kind of token has its own typ and audience. A verifier demands both, so it accepts
+// no token of another kind.
 const (
 	typeAccountToken   = "account+jwt"
 	typeSelectionToken = "selection+jwt"
 )
 
-// Claims are the claims that all kinds of our tokens have: those of RFC 9068 §2.2, the
-// precise time of issue, and the account that the token is scoped to.
+// Claims are the claims that access tokens, account management tokens and selection
+// tokens have in common: those of RFC 9068 §2.2, the precise time of issue, and the
+// account that the token is scoped to. ID tokens and logout tokens do not have them; see
+// idClaims and logoutClaims.
 type Claims struct {
 	Issuer    string   `json:"iss"`
 	Subject   string   `json:"sub"`
@@ -91,8 +94,8 @@ type issuance struct {
 	issuedAt, expiresAt time.Time
 }
 
-// issueMicros returns the time of issue as holder compares it with the times at which
-// older tokens ended.
+// issueMicros returns the claim iat_us. outdated compares it with the times at which older
+// tokens ended.
 func (i issuance) issueMicros() int64 {
 	return storage.IssueTime(i.issuedAt, storage.TokensValidFrom(i.client, i.principal, i.member, i.amr)).UnixMicro()
 }
@@ -127,9 +130,8 @@ func (is *Issuer) claims(aud Audience, id string, i issuance) Claims {
 	return c
 }
 
-// parseFor verifies a token of the type typ and decodes its claims into claims. Every
-// audience of the token must be one of the resources. common is the part of claims
-// that all kinds of token have.
+// parseFor verifies a token of the type typ and decodes its claims into claims. common is
+// the Claims in claims. Every audience of the token must be one of the resources.
 func (is *Issuer) parseFor(token, typ string, resources []string, claims jwt.Claims, common *Claims) error {
 	if err := is.cfg.Ring.Parse(token, typ, claims, is.cfg.Issuer); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidToken, err)

@@ -49,7 +49,8 @@ type Config struct {
 	Rand          io.Reader
 }
 
-// Issuer signs and decodes tokens. It does not read the database.
+// Issuer signs and decodes tokens. It reads the database only if the ring has no key for
+// an algorithm, because another server may have stored the key meanwhile.
 type Issuer struct {
 	cfg       Config
 	base      string   // Config.Issuer without a trailing slash

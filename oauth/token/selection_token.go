@@ -16,8 +16,8 @@ const selectionTokenTTL = 5 * time.Minute
 
 var _ grants.SubjectTokens = (*Verifier)(nil)
 
-// selectionClaims are the claims of a token with which a user chooses an account. Only
-// the token endpoint accepts it.
+// selectionClaims are the claims of a token with which a user chooses an account. Only the
+// token endpoint and the revocation endpoint accept it.
 type selectionClaims struct{ Claims }
 
 func (c *selectionClaims) ref() storage.TokenRef {

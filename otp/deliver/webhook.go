@@ -101,7 +101,8 @@ func (w *Webhook) Close() { w.client.CloseIdleConnections() }
 //   - any other status: the attempt is retried.
 //
 // A forbidden address and an invalid URL end the message. Any other error of the
-// network is retried. A retry waits as long as Retry-After says (RFC 9110 §10.2.3).
+// network is retried. The header Retry-After (RFC 9110 §10.2.3) can make the delay before
+// a retry longer, but not shorter.
 func (w *Webhook) Send(ctx context.Context, sender storage.Sender, e Envelope) error {
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
 	defer cancel()

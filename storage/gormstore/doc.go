@@ -43,8 +43,12 @@
 // Null, lists, objects and missing members are empty.
 //
 // Anything else, a Limit outside of 1 to 10,000, a query above storage.MaxQueryCost
-// and values that are not text are storage.ErrQuery. Items and Total are read by two statements. The last page is read
-// from the other end of an index and costs as much as the first one.
+// and values that are not text are storage.ErrQuery.
+//
+// With After or Uncounted a page is read by one statement. Otherwise one statement counts
+// the records and another one reads the page. So Total and Items can differ by a change
+// in between. The last page is read from the other end of an index and costs as much as
+// the first one.
 //
 // # Errors
 //
