@@ -151,7 +151,7 @@ func (x *call) checkForm() (answered bool, err error) {
 // signInAgain answers a request without a session.
 func (x *call) signInAgain() error {
 	if x.Method != http.MethodPost {
-		return x.beginSignIn(x.RequestURI())
+		return x.beginSignIn(x.RequestURI(), "")
 	}
 	t, err := x.openToken()
 	if err != nil {

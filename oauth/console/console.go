@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"latchkey/oauth/openapi"
 	"latchkey/oauth/surface"
@@ -40,9 +41,12 @@ type Caller struct {
 type Config struct {
 	surface.Runtime
 	Issuer   string
-	ClientID string       // of the console at the authorization server
-	Version  string       // of the program
-	Server   http.Handler // serves /v1 and the token endpoint
+	ClientID string // of the console at the authorization server
+	Version  string // of the program
+	// SessionIdle is how long a session lasts without use. It is also how old a sign-in at
+	// another application may be to open the console.
+	SessionIdle time.Duration
+	Server      http.Handler // serves /v1 and the token endpoint
 	// Operations are those of /v1.
 	Operations []openapi.Operation
 	// Caller returns who sends a request to /v1. The error is ErrSignedOut if its access
@@ -68,7 +72,7 @@ func New(cfg Config) (*Console, error) {
 	if err := cfg.Complete(); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	if cfg.Issuer == "" || cfg.ClientID == "" || cfg.Server == nil || cfg.Caller == nil || cfg.Sealer == nil || cfg.Forms == nil {
+	if cfg.Issuer == "" || cfg.ClientID == "" || cfg.SessionIdle <= 0 || cfg.Server == nil || cfg.Caller == nil || cfg.Sealer == nil || cfg.Forms == nil {
 		return nil, errors.New("console: a collaborator is missing")
 	}
 	issuer, err := url.Parse(cfg.Issuer)

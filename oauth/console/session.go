@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -153,8 +154,11 @@ type signInState struct {
 	Until    int64  `json:"u"` // Unix seconds
 }
 
-// beginSignIn sends the browser to the sign-in page.
-func (x *call) beginSignIn(back string) error {
+// beginSignIn sends the browser to the sign-in page, and from there to back. A sign-in that is
+// older than SessionIdle is not accepted (max_age), so that an administrator who was away signs
+// in again although the session of the browser goes on. prompt may be empty
+// (OpenID Connect Core 1.0 §3.1.2.1).
+func (x *call) beginSignIn(back, prompt string) error {
 	c := x.console
 	random := make([]byte, 32)
 	if _, err := io.ReadFull(c.cfg.Rand, random); err != nil {
@@ -175,11 +179,34 @@ func (x *call) beginSignIn(back string) error {
 		return err
 	}
 	challenge := sha256.Sum256([]byte(s.Verifier))
-	redirect(x.w, c.base+authorizePath+"?"+url.Values{
+	q := url.Values{
 		"response_type": {"code"}, "client_id": {c.cfg.ClientID}, "redirect_uri": {c.redirectURI()}, "scope": {"openid"}, "state": {state},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"}, "ui_locales": {x.locale},
-	}.Encode())
+		"max_age": {strconv.FormatInt(c.maxAge(), 10)},
+	}
+	if prompt != "" {
+		q.Set("prompt", prompt)
+	}
+	redirect(x.w, c.base+authorizePath+"?"+q.Encode())
 	return nil
+}
+
+// maxAge returns how old a sign-in may be, in seconds.
+func (c *Console) maxAge() int64 { return int64(c.cfg.SessionIdle / time.Second) }
+
+// isTooOld reports whether the user signed in longer ago than max_age allows. Somebody at the
+// browser may have removed max_age from the authorization request, so the ID token is checked
+// too (OpenID Connect Core 1.0 §3.1.3.7, item 13). It comes from the token endpoint directly, so
+// its signature is not verified (item 6). A malformed ID token is too old.
+func (c *Console) isTooOld(idToken string) bool {
+	var claims struct {
+		AuthTime int64 `json:"auth_time"`
+	}
+	_, text, _ := strings.Cut(unfolded(idToken), "\n")
+	if json.Unmarshal([]byte(text), &claims) != nil {
+		return true
+	}
+	return c.cfg.Now().Unix()-claims.AuthTime > c.maxAge()
 }
 
 func (c *Console) redirectURI() string {
@@ -215,6 +242,11 @@ func (x *call) takeCode() error {
 	}
 	if err != nil {
 		return err
+	}
+	if c.isTooOld(got.IDToken) {
+		x.browser = s.Browser
+		x.revoke(session{Refresh: got.RefreshToken})
+		return x.beginSignIn(s.Return, "login")
 	}
 	if err := x.keepTokens(got); err != nil {
 		return err

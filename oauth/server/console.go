@@ -20,7 +20,7 @@ import (
 // the browser ends, at the latest after consoleLife.
 const (
 	consoleTokenLife = 10 * time.Minute
-	consoleIdle      = 2 * time.Hour
+	consoleIdle      = 2 * time.Hour // also the maximum age of a sign-in that opens the console
 	consoleLife      = 12 * time.Hour
 )
 
@@ -61,7 +61,7 @@ func consoleClient(issuer string) storage.Client {
 // newConsole returns the console. It calls /v1 and the token endpoint by routes.
 func (s *Server) newConsole(with services, v1 *ordercloud.API, routes http.Handler) (*console.Console, error) {
 	return console.New(console.Config{
-		Runtime: s.runtime(), Issuer: s.app.Settings.Issuer, ClientID: storage.ConsoleClientID, Version: s.app.Version,
+		Runtime: s.runtime(), Issuer: s.app.Settings.Issuer, ClientID: storage.ConsoleClientID, Version: s.app.Version, SessionIdle: consoleIdle,
 		Server: routes, Operations: v1.Operations(), Sealer: s.app.Sealer, Forms: with.endpoints.BrowserForms(),
 		Caller: func(r *http.Request) (console.Caller, error) {
 			p, err := v1.Permissions(r)

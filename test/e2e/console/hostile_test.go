@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/net/html"
@@ -129,13 +131,14 @@ func hostileConsole(t *testing.T, document string) http.Handler {
 		t.Fatal(err)
 	}
 	h.mux.HandleFunc("POST /oauth/token", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"access_token":"a","refresh_token":"r","id_token":"i","expires_in":600}`))
+		claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"auth_time":%d}`, time.Now().Unix()))
+		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "a", "refresh_token": "r", "id_token": "h." + claims + ".s", "expires_in": 600})
 	})
 	c, err := console.New(console.Config{
 		Runtime: surface.Runtime{
 			Logger: zerolog.New(zerolog.NewTestWriter(t)), TraceID: func(context.Context) string { return "f00d" }, Address: func(context.Context) netip.Addr { return netip.Addr{} }, Rand: rand.Reader,
 		},
-		Issuer: "http://latchkey.test", ClientID: "console", Version: "test", Server: h, Operations: operations, Sealer: sealer,
+		Issuer: "http://latchkey.test", ClientID: "console", Version: "test", SessionIdle: time.Hour, Server: h, Operations: operations, Sealer: sealer,
 		Forms: &surface.BrowserForms{Cookie: "browser", Origin: "http://latchkey.test", Digest: func(s string) string { return s }, Rand: rand.Reader},
 		Caller: func(*http.Request) (console.Caller, error) {
 			return console.Caller{Username: hostile, BuyerID: hostile, SupplierID: hostile, Permits: func(string) bool { return true }}, nil

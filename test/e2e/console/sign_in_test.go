@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -70,6 +71,90 @@ func TestSessionIsRenewed(t *testing.T) {
 			t.Errorf("after nine hours: got %s, want /oauth/authorize", at.url)
 		}
 	})
+}
+
+// TestIdleSession tests that the sign-in form appears after more than two hours without use, and
+// not before, although the session at the sign-in page goes on. How long ago the sign-in was does
+// not matter while the console is used.
+func TestIdleSession(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		b := s.signIn("carol")
+		for range 2 {
+			s.Clock.Advance(time.Hour + 59*time.Minute)
+			b.open("/console/clients").contains(http.StatusOK, "Shop")
+		}
+		s.Clock.Advance(2*time.Hour + time.Minute)
+		at := b.open("/console/clients/shop")
+		b.mustAskForName("after 2h1m", at)
+		if at = b.signIn("carol", at); at.url.Path != "/console/clients/shop" {
+			t.Errorf("after the second sign-in: got %s, want /console/clients/shop", at.url)
+		}
+	})
+}
+
+// mustAskForName fails the test unless the page is the sign-in form.
+func (b *browser) mustAskForName(what string, at page) {
+	b.t.Helper()
+	if at.status != http.StatusOK || at.url.Path != "/oauth/authorize" || !strings.Contains(at.body, `name="username"`) {
+		b.t.Fatalf("%s: got %d %s %s, want the sign-in form", what, at.status, at.url, at.text())
+	}
+}
+
+// TestSignInElsewhere tests that a sign-in at another client opens the console for two hours only.
+// An authorization request without max_age, and an ID token of an older sign-in, do not change
+// that (OpenID Connect Core 1.0 §3.1.3.7, item 13).
+func TestSignInElsewhere(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		s.Apply(`
+ApiClients:
+  - {ID: elsewhere, AppName: Elsewhere, Active: true, AccessTokenDuration: 60, AllowSeller: true,
+     GrantTypes: [authorization_code], AllowedCredentials: [password], RedirectUris: ["https://app.example/cb"]}
+`)
+		for what, test := range map[string]struct {
+			ago       time.Duration
+			dropped   []string // parameters of the authorization request of the console
+			wantsForm bool
+		}{
+			"an hour ago":                         {ago: time.Hour},
+			"three hours ago":                     {ago: 3 * time.Hour, wantsForm: true},
+			"three hours ago, max_age is removed": {ago: 3 * time.Hour, dropped: []string{"max_age"}, wantsForm: true},
+		} {
+			b := s.newBrowser()
+			b.signInAt("elsewhere", "https://app.example/cb", "carol")
+			s.Clock.Advance(test.ago)
+			b.client.CheckRedirect = func(r *http.Request, via []*http.Request) error {
+				if len(via) > 10 {
+					return errors.New("more than ten redirects")
+				}
+				q := r.URL.Query()
+				for _, name := range test.dropped {
+					q.Del(name)
+				}
+				r.URL.RawQuery = q.Encode()
+				return nil
+			}
+			at := b.open("/console/clients/shop")
+			if !test.wantsForm {
+				at.contains(http.StatusOK, "Shop")
+				continue
+			}
+			b.mustAskForName(what, at)
+			b.signIn("carol", at).contains(http.StatusOK, "Shop")
+		}
+	})
+}
+
+// signInAt signs the user in at a client that asks for the password, up to its redirect URI.
+func (b *browser) signInAt(client, redirectURI, username string) {
+	b.t.Helper()
+	b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	at := b.open("/oauth/authorize?" + authorization(client, redirectURI).Encode())
+	for _, fields := range [][]string{{"username", username}, {"password", kit.Password}} {
+		at = b.submit(at, fields...)
+	}
+	if got := at.header.Get("Location"); !strings.HasPrefix(got, redirectURI+"?code=") {
+		b.t.Fatalf("sign-in of %s at %s: got %d %q %s, want a code", username, client, at.status, got, at.text())
+	}
 }
 
 // TestCallbackIsBound tests that the callback accepts an authorization response only in the browser
