@@ -147,7 +147,8 @@ func (x *call) testMessage(sender, id string) (*wire.SentMessage, error) {
 	return &found.Items[0], nil
 }
 
-// editSender changes what mends most senders. The other members are for the API.
+// editSender changes the members that most failing senders need. The others can be changed
+// with the API only.
 func (x *call) editSender() error {
 	id := x.PathValue("id")
 	s, err := x.readSender(id)

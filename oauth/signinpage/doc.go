@@ -10,6 +10,7 @@
 //	visit.go     the state of a form, which travels sealed, and the cookie of the browser
 //	render.go    which page is shown, and the headers of all answers
 //	view.go      what the template shows
+//	first_page.go: the page that asks for the name, kept for each client and language
 //	template_files.go, template_check.go, locale.go: the template, texts and other files
 //
 // A visitor writes nothing to the database before asking for a code. The package does not

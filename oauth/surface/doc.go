@@ -1,6 +1,5 @@
-// Package surface is the kit that the surfaces of the API share: the OAuth
-// endpoints and the dialects of vendors. It answers one question: how do we speak
-// JSON over HTTP?
+// Package surface is the kit that the surfaces share: the OAuth endpoints, the dialects
+// of vendors and the pages. It answers one question: how do we speak JSON over HTTP?
 //
 //	query.go          parameters of a request, with misspelling.go
 //	body.go           JSON bodies, with repeated_member.go
@@ -12,6 +11,8 @@
 //	answer.go         JSON answers; failure.go: answers to errors
 //	stores.go         what all surfaces read and write
 //	http_rules.go     what the HTTP server must know about the paths of a surface
+//	browser_form.go   forms of pages that no other site can post
+//	failure_mark.go   how a page with status 200 is counted as a refusal
 //
 // It knows no vendor: shapes, routes and the words of errors belong to the
 // dialects.

@@ -51,7 +51,7 @@ func (r *Runtime) Record(ctx context.Context, client *storage.Client, user *stor
 }
 
 // Refuse prepares the answer to a request that failed with err and is answered
-// with the status. It logs errors that the caller cannot mend, and sets the
+// with the status. It logs errors that the caller cannot correct, and sets the
 // challenge of a 401. The dialect writes the body.
 func (r *Runtime) Refuse(w http.ResponseWriter, request *http.Request, status int, err error) {
 	ctx := request.Context()

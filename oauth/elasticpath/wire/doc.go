@@ -1,10 +1,10 @@
 // Package wire holds what the /v2 dialect looks like on the wire: the shapes of
-// resources, requests and webhook events, what a member of them may be, and how
-// they become records and come of records.
+// resources, requests and webhook events, which values their members may have, and how
+// they are converted to and from records.
 //
 // Each resource has a file of its own. A shape that is sent has Check, which returns
 // an *InvalidError or an *UnsupportedError, and ToRecord or Apply, which writes what
-// was sent into a record. A shape that is shown has a function that makes it of a
+// was sent into a record. A shape that is shown has a function that makes it from a
 // record, such as UserFromRecord.
 //
 // It serves no requests and reads no database. Package elasticpath does.
@@ -12,7 +12,7 @@
 // Files use each other downwards only, in this order:
 //
 //	webhook_event.go                      events of integrations
-//	seal_contexts.go                      with what secrets are sealed
+//	seal_contexts.go                      the contexts that secrets are sealed with
 //	account_token.go, access_token.go
 //	code_request.go                       requests for one-time password tokens
 //	integration_log.go, integration.go
