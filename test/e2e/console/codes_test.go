@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"latchkey/test/e2e/kit"
@@ -95,18 +96,27 @@ func TestDeadMessageIsRetried(t *testing.T) {
 // its next attempt.
 func TestWaitingMessageIsRetried(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
-		s.Inbox.Status.Store(http.StatusTooManyRequests)
+		var busy atomic.Bool
+		busy.Store(true)
+		receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if busy.Load() {
+				w.Header().Set("Retry-After", "60") // longer than await waits
+				w.WriteHeader(http.StatusTooManyRequests)
+			}
+		}))
+		t.Cleanup(receiver.Close)
+		s.sendTo(receiver.URL)
 		s.requestCode("jane")
 		b := s.signIn("root")
 		at := b.await("/console/home?find=jane", "Attempt failed, will be repeated")
 		b.open("/console/home").contains(http.StatusOK, "Senders that deliver nothing at the moment: 1.")
-		s.Inbox.Status.Store(http.StatusOK)
-		for _, link := range at.links() {
-			if strings.HasSuffix(link, "/retry") {
-				b.submit(b.open(link), "step", "confirm")
-			}
+		busy.Store(false)
+		links := slices.DeleteFunc(at.links(), func(link string) bool { return !strings.HasSuffix(link, "/retry") })
+		if len(links) != 1 {
+			t.Fatalf("got the links %v to retry, want one", links)
 		}
-		s.Inbox.Next(t)
+		confirmation := b.open(links[0]).contains(http.StatusOK, "The message is sent at once, with the code that it has.")
+		b.submit(confirmation, "step", "confirm").contains(http.StatusOK, "The message is sent now.")
 		b.await(at.url.Path, "Accepted by the receiver")
 	})
 }

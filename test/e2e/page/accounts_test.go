@@ -129,7 +129,11 @@ func TestHeaders(t *testing.T) {
 				t.Errorf("%s: got %v", what, got.header)
 			}
 		}
-		for _, cookie := range first.header.Values("Set-Cookie") {
+		cookies := first.header.Values("Set-Cookie")
+		if len(cookies) == 0 {
+			t.Error("got no cookie, want one")
+		}
+		for _, cookie := range cookies {
 			if !strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Lax") || !strings.Contains(cookie, "Path=/;") {
 				t.Errorf("got cookie %q", cookie)
 			}
