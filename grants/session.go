@@ -18,27 +18,26 @@ import (
 // request needs a new one. The server sets some fields before NewAccessRequest, the
 // first phase of the grant sets the others:
 //
-// The authorization code grant sets Principal, AMR, AuthTime, Purpose, Member, issuedAt,
-// authorization and presentedCode, and narrows Resources.
-//
-//	Field              server  password  client_credentials  refresh_token  account-member   token-exchange
+//	Field              server  authorization_code  password  client_credentials  refresh_token  account-member  token-exchange
 //	Source             sets
-//	Resources          sets                                  narrows        narrows (1)      narrows
+//	Resources          sets    narrows                                           narrows        narrows (1)     narrows
 //	Audience, JKT      sets
 //	Confirm            sets
 //	Keep               sets
-//	Principal                  sets      sets (2)            sets           sets             sets
-//	AMR, AuthTime              sets                          sets           sets             sets
-//	Purpose                    sets                          sets           sets             sets
-//	Member                                                   sets           sets             sets
-//	signIn                     sets                                         sets (3)
-//	refresh                                                  sets
-//	subject                                                                 sets (1)         sets
-//	issuedAt                                                                sets (1), (4)    sets
-//	selectionIssuedAt                                                       sets (4)
-//	spend                                                                   sets (4)
-//	direct                     sets                          sets
-//	tokenLife                            sets (5)
+//	Principal                  sets                sets      sets (2)            sets           sets            sets
+//	AMR, AuthTime              sets                sets                          sets           sets            sets
+//	Purpose                    sets                sets                          sets           sets            sets
+//	Member                     sets                                              sets           sets            sets
+//	signIn                                         sets                                         sets (3)
+//	authorization              sets
+//	presentedCode              sets
+//	refresh                                                                      sets
+//	subject                                                                                     sets (1)        sets
+//	issuedAt                   sets                                                             sets (1), (4)   sets
+//	selectionIssuedAt                                                                           sets (4)
+//	spend                                                                                       sets (4)
+//	direct                                         sets                          sets
+//	tokenLife                                                sets (5)
 //
 //	(1) for a member_token  (2) for a context user  (3) unless for a member_token
 //	(4) for a selection_token  (5) for a public client

@@ -48,7 +48,7 @@ type Client struct {
 
 	RedirectURIs           []string // to which authorization responses go; see HasRedirectURI
 	PostLogoutRedirectURIs []string // to which browsers may go after a logout
-	BackchannelLogoutURI   string   // that is told of logouts; empty: none
+	BackchannelLogoutURI   string   // to which logout tokens are sent (OpenID Connect Back-Channel Logout 1.0); empty: none
 	ThirdParty             bool     // its users are asked for their consent
 	IDTokenAlg             string   // JWS algorithm of its ID tokens; empty: RS256
 	RequirePAR             bool     // it must push its authorization requests (RFC 9126)
@@ -103,8 +103,8 @@ func (c Credentials) Methods() []string {
 	return methods
 }
 
-// Allow reports whether users may have signed in by all the methods, so that a session is
-// not good for a client that refuses its credential.
+// Allow reports whether the credentials include every method in amr (see Methods). A client
+// accepts a session only if it allows the credentials that the user signed in with.
 func (c Credentials) Allow(amr []string) bool {
 	methods := c.Methods()
 	return !slices.ContainsFunc(amr, func(method string) bool { return !slices.Contains(methods, method) })

@@ -3,8 +3,9 @@ package storage
 import "io"
 
 // NewMember returns a new buyer user of the realm, with the name, addresses and other
-// details of u. If the realm creates an account for each member, the user gets a new
-// account of its own name.
+// details of u. Its UID, ID, RealmID, Kind and Active are set here. If the realm creates an
+// account for each member, the user gets a new account with the name of u. NewMember
+// returns the error of rand, which makes the IDs.
 func (r Realm) NewMember(rand io.Reader, u User) (NewUser, error) {
 	uid, err := NewUserUID(rand)
 	if err != nil {
@@ -19,7 +20,8 @@ func (r Realm) NewMember(rand io.Reader, u User) (NewUser, error) {
 	return NewUser{User: u, Account: &account}, err
 }
 
-// NewBuyer returns a new buyer account of that name.
+// NewBuyer returns a new active buyer account of the realm with that name. It returns the
+// error of rand, which makes the IDs.
 func NewBuyer(rand io.Reader, realmID, name string) (Account, error) {
 	uid, err := NewID(rand, AccountPrefix)
 	if err != nil {

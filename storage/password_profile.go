@@ -69,8 +69,8 @@ type CodeFormat struct {
 type LockoutPolicy struct {
 	Threshold    int           // failures in a row before the first lock
 	Duration     time.Duration // of the first lock; each further failure doubles it. 0: until an administrator unlocks
-	MaxDuration  time.Duration // ceiling of the doubling
-	ForgetsAfter time.Duration // quiet time after which failures no longer count
+	MaxDuration  time.Duration // longest lock that the doubling gives; 0: 24 hours
+	ForgetsAfter time.Duration // time without a failure after which failures no longer count; 0: they always count
 }
 
 // Tightened returns, for each field, the stricter value of the policy and of a

@@ -102,8 +102,8 @@ type Order struct {
 // Page is the part of a list that a Query asks for.
 type Page[R any] struct {
 	Items  []R
-	Total  int // number of all records that Where selects; with After as counted for the first page
-	Offset int // number of records before the page; with After without those that came or went since the first
+	Total  int // number of all records that Where selects; with Query.After as counted for the first page
+	Offset int // number of records before the page; with Query.After the number of records on the pages before
 
 	// Estimated says that Total is an estimate. It is exact up to 100,000, and for pages
 	// that end beyond, unless the pages are Query.Uncounted.

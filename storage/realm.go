@@ -20,7 +20,7 @@ type Realm struct {
 	SelfSignup        bool           // anybody may create a login
 	AutoCreateAccount bool           // an account is created for each new member
 	SelfManagement    SelfManagement // what a member may change about itself
-	AccountTokenTTL   time.Duration  // lifetime of account-member tokens; 0: a day
+	AccountTokenTTL   time.Duration  // lifetime of account management tokens; 0: a day
 
 	RedirectURIs         []string
 	DuplicateEmailPolicy string // "allowed", "api_only" or "disallowed"; stored for the dialect and not enforced
@@ -30,7 +30,7 @@ type Realm struct {
 }
 
 // SelfManagement says what an account member may change about itself with an
-// account-member token.
+// account management token.
 type SelfManagement string
 
 // The values of SelfManagement, as Elastic Path names them.

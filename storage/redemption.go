@@ -17,9 +17,9 @@ type Redemption struct {
 	IssuedFrom time.Time   // codes that were issued earlier may have ended
 	Grants     []RoleGrant // of which one must fit the user
 
-	NewSourceID string       // of Key.Source, if that gets known by this; empty if Key.Source is
-	SeenBefore  time.Time    // a known source last seen before is seen now
-	Family      *TokenFamily // begins then; the store sets UserUID, LoginID, SourceID and Scope. nil: none
+	NewSourceID string       // ID of Key.Source if the login has not signed in from it yet; empty if Key.Source is empty
+	SeenBefore  time.Time    // if Key.Source was last seen before this time, it is stored as seen at Now
+	Family      *TokenFamily // that begins with the sign-in; the store sets UserUID, LoginID, SourceID and Scope. nil: none
 	Now         time.Time
 }
 

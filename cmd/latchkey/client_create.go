@@ -86,7 +86,7 @@ func (c *cli) clientCreateCommand() *cobra.Command {
 	f.BoolVar(&n.trustAddress, "trust-address", false, "the address that it says its user has is believed")
 	f.StringArrayVar(&n.redirectURIs, "redirect-uri", nil, "URI to which the hosted sign-in returns, repeatable, for the grant authorization_code")
 	f.StringArrayVar(&n.postLogoutURIs, "post-logout-redirect-uri", nil, "URI to which browsers may go after a logout, repeatable")
-	f.StringVar(&n.backchannelURI, "backchannel-logout-uri", "", "URI that is told of logouts")
+	f.StringVar(&n.backchannelURI, "backchannel-logout-uri", "", "URI that gets logout tokens (OpenID Connect Back-Channel Logout 1.0)")
 	f.BoolVar(&n.thirdParty, "third-party", false, "its users are asked for their consent")
 	f.StringVar(&n.profile, "profile", storage.DefaultProfileID, "password profile of its users")
 	return cmd

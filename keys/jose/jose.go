@@ -29,7 +29,7 @@ func SigningAlgorithms() []string { return []string{ES256, RS256, EdDSA} }
 func ProofAlgorithms() []string { return []string{ES256, EdDSA, RS256, PS256} }
 
 // VerificationAlgorithms returns the algorithms that a resource server may be
-// told to accept.
+// configured to accept.
 func VerificationAlgorithms() []string { return []string{ES256, ES384, RS256, PS256, EdDSA} }
 
 // Sizes of RSA keys in bits. RFC 7518 section 3.3 sets the minimum. A longer key

@@ -61,7 +61,7 @@ func (l listing) withID(record string) listing {
 // listParameters returns the parameters of all lists, those of the page first.
 func listParameters() []openapi.Parameter {
 	return []openapi.Parameter{
-		{Name: "page[limit]", About: "Items on a page, 1 to 100; 25 unless told otherwise", Type: "integer"},
+		{Name: "page[limit]", About: "Items on a page, 1 to 100; 25 by default", Type: "integer"},
 		{Name: "page[offset]", About: "Items to leave out first, at most 10000", Type: "integer"},
 		{Name: "filter", About: "Conditions as operator(field,value), with a colon between them; all of them hold"},
 		{Name: "sort", About: "Field to sort by; - before it sorts downwards"},

@@ -17,8 +17,9 @@ import (
 // largest xp.
 const maxBodyBytes = 256 << 10
 
-// maxBodyDepth is the nesting of the deepest xp and of what may be around it,
-// and one more, so that xp itself is told what is wrong with it.
+// maxBodyDepth is the deepest nesting of a body. It is more than the deepest valid xp and
+// the resource around it need. So an xp that is one level too deep is refused with a fault
+// that names xp.
 const maxBodyDepth = wire.MaxXPDepth + 8
 
 // API serves the resources below /v1.
@@ -36,7 +37,7 @@ type route struct {
 	openapi.Operation
 	who   audience
 	serve func(*call) (surface.Answer, error)
-	alias bool // another spelling of a path that the document tells
+	alias bool // another path of an operation; the OpenAPI document leaves it out
 }
 
 // audience is which callers an operation is for, before their roles are looked
@@ -50,7 +51,7 @@ const (
 	anybody                      // no token is asked for
 )
 
-// call is one request with who sent it.
+// call is one request with its caller.
 type call struct {
 	*http.Request
 	w      http.ResponseWriter
@@ -84,7 +85,8 @@ func (c *call) rewriteInTx(change func(*call) error) error {
 }
 
 // read decodes the body into the shape that into points to. Members that the
-// shape does not have are ignored; faults are told with their path.
+// shape does not have are ignored. It returns wire.Faults, which name the paths of wrong
+// members.
 func (c *call) read(into any) error {
 	raw, err := c.rawBody()
 	if err != nil {

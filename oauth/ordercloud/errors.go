@@ -20,7 +20,7 @@ import (
 type refusal struct {
 	status     int
 	entries    []wire.Error
-	retryAfter time.Duration // zero: none is told
+	retryAfter time.Duration // zero: the answer has no Retry-After
 }
 
 func (r *refusal) Error() string { return r.entries[0].ErrorCode + ": " + r.entries[0].Message }
@@ -128,11 +128,11 @@ func single(status int, code, message string) *refusal {
 	return &refusal{status: status, entries: []wire.Error{{ErrorCode: code, Message: message}}}
 }
 
-// maxFaults is how many faults an answer tells, so that it cannot be made much
+// maxFaults is how many faults an answer lists, so that it cannot be made much
 // longer than the request.
 const maxFaults = 50
 
-// invalid tells the faults of a resource, each with its path.
+// invalid refuses a resource and lists its faults, each with its path.
 func invalid(faults wire.Faults) *refusal {
 	answer := &refusal{status: http.StatusBadRequest}
 	for _, f := range faults[:min(len(faults), maxFaults)] {

@@ -32,9 +32,9 @@ var (
 // forgottenCredentials are the requests of users who cannot sign in.
 type forgottenCredentials struct{ *API }
 
-// credentialRoutes are what somebody asks who cannot sign in. Whatever a request
-// asks for whom, it is answered before anybody looks whether that user exists;
-// see otp.Service.Request and signin.Passwords.Renew.
+// routes returns the operations for users who cannot sign in. The answer to a request does
+// not depend on whether the user exists, because it is sent before the user is looked up.
+// See otp.Service.Request and signin.Passwords.Renew.
 func (a forgottenCredentials) routes() []route {
 	operation := func(method, path, id, summary string, body any) openapi.Operation {
 		return openapi.Operation{
@@ -70,8 +70,8 @@ func (c *call) readSmall(into any) error {
 	return c.read(into)
 }
 
-// clientNamed returns the client through which somebody asks. Clients are no
-// secret: one that does not exist, or no more, is told.
+// clientNamed returns the client with that id, or errClientID if it does not exist or is
+// inactive. The answer may say so, because ids of clients are not secret.
 func (a forgottenCredentials) clientNamed(c *call, id string) (storage.Client, error) {
 	if id == "" || !otp.IsName(id) {
 		return storage.Client{}, errClientID

@@ -9,8 +9,8 @@ import (
 	"latchkey/storage"
 )
 
-// admit finds out who calls and whether the route is for them. What is none of
-// a company's users' business looks as if it did not exist.
+// admit authenticates the caller and checks that the route is for it. Users of a company
+// get 404 for the resources of other companies, as if these did not exist.
 func (a *API) admit(c *call, r route) (err error) {
 	if r.who == anybody {
 		return nil

@@ -118,7 +118,8 @@ func requestPath(r *http.Request) string {
 	return r.URL.EscapedPath()
 }
 
-// CheckUnspent returns ErrInvalid if the proof was spent before.
+// CheckUnspent returns ErrInvalid if the proof was spent before, and the errors of the
+// store. It returns nil for the zero Proof.
 func (v *Verifier) CheckUnspent(ctx context.Context, sent Proof) error {
 	if sent.JKT == "" {
 		return nil
@@ -134,7 +135,7 @@ func (v *Verifier) CheckUnspent(ctx context.Context, sent Proof) error {
 }
 
 // Spend makes a proof unusable. It returns ErrInvalid if the proof was spent
-// before, and the errors of the store. The zero Proof needs no spending.
+// before, and the errors of the store. It returns nil for the zero Proof.
 func (v *Verifier) Spend(ctx context.Context, used Proof) error {
 	if used.JKT == "" {
 		return nil

@@ -52,7 +52,7 @@ type Config struct {
 	// OnStatement is called with each SQL statement. It may be nil.
 	OnStatement func(sql string)
 	// Notify is called with what the service manager wants to know: READY=1, STOPPING=1
-	// and, each Watchdog, WATCHDOG=1 (sd_notify(3)). nil: nothing is told.
+	// and, each Watchdog, WATCHDOG=1 (sd_notify(3)). nil: nothing is sent.
 	Notify   func(state string)
 	Watchdog time.Duration // 0: no sign of life is wanted
 	// FastCommits trades the durability of an SQLite database for speed: the last

@@ -275,8 +275,9 @@ func (w *Worker) extendLease(ctx context.Context, lost func(), m storage.Message
 // outcome returns the outcome of an attempt that ended with err: delivered, dead,
 // expired, or queued with the time of the next attempt. If the next delay would end
 // too late, the next attempt is made shortly before the end of the message's lifetime.
-// What little time is left after it is used as well, because the attempt may have
-// waited for a receiver that is back now. A receiver that asked to wait is spared.
+// In the time that is left after that, attempts follow each second, because an attempt may
+// have waited for a receiver that answers again now. They are not made if the receiver
+// asked to wait (RetryAfter).
 func (w *Worker) outcome(e Envelope, err error) storage.Attempt {
 	m, now := e.Message, w.cfg.Now().UTC()
 	a := storage.Attempt{MessageID: m.ID, Number: m.Attempts, State: storage.MessageDelivered, Now: now}

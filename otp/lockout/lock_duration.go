@@ -7,7 +7,9 @@ import (
 )
 
 // lockedUntil returns the end of a lock that starts at the time now. beyond is the
-// number of failures above the threshold; each of them doubles the lock.
+// number of failures above the threshold; each of them doubles the lock, up to
+// p.MaxDuration. A p.MaxDuration of 0 or less counts as 24 hours. With a p.Duration of 0 or
+// less only an administrator ends the lock.
 func lockedUntil(p storage.LockoutPolicy, beyond int, now time.Time) time.Time {
 	if p.Duration <= 0 {
 		return endOfTime()

@@ -144,7 +144,7 @@ func (s *Store) leaveContact(ctx context.Context, u storage.User) error {
 
 // contactNotices bounds the messages about changes of one user's address: three,
 // and another one each hour. Nobody can use such changes to fill somebody else's
-// mailbox, and the address that the user had at first is always told.
+// mailbox, and the address that the user had at first always gets a message.
 const (
 	contactNotices   = 3
 	contactNoticeGap = time.Hour

@@ -80,7 +80,7 @@ type ApiClient struct {
 
 	RedirectUris                       []string // to which the hosted sign-in returns; compared as they are, but for the port of the loopback interface
 	PostLogoutRedirectUris             []string // to which browsers may go after a logout
-	BackchannelLogoutUri               *string  //nolint:revive // that is told of logouts (OpenID Connect Back-Channel Logout 1.0)
+	BackchannelLogoutUri               *string  //nolint:revive // gets logout tokens (OpenID Connect Back-Channel Logout 1.0)
 	ThirdParty                         bool     // its users are asked for their consent
 	IDTokenSigningAlg                  *string  // ES256, RS256 or EdDSA; default RS256
 	RequirePushedAuthorizationRequests bool     // RFC 9126 §6
@@ -139,7 +139,7 @@ func (a ApiClient) Validate(path string) Faults {
 	return c.faults
 }
 
-// validateRedirects checks where browsers are sent, and who is told of logouts.
+// validateRedirects checks the URIs that browsers and logout tokens are sent to.
 func (a ApiClient) validateRedirects(c *check) {
 	for field, uris := range map[string][]string{"RedirectUris": a.RedirectUris, "PostLogoutRedirectUris": a.PostLogoutRedirectUris} {
 		if len(uris) > maxRedirectURIs {

@@ -36,7 +36,7 @@ type MessageEncoder struct {
 	// deliver.Endpoints.Of does.
 	Endpoint func(context.Context, storage.Sender) (deliver.Endpoint, error)
 	Now      func() time.Time
-	// Environment is told to the receiver: "Sandbox", "Staging", "Production".
+	// Environment is sent to the receiver: "Sandbox", "Staging", "Production".
 	Environment string
 }
 
