@@ -80,7 +80,9 @@ func (u *DatabaseURL) UnmarshalText(text []byte) error {
 // open.
 type MasterKey struct{ keys [][]byte }
 
-// NewMasterKey returns a list of the given keys. Each must have KeySize bytes.
+// NewMasterKey returns a list of the given keys, the one that seals first. Each must have
+// KeySize bytes, otherwise an error is returned. Tests use it; the program reads keys from
+// its settings.
 func NewMasterKey(keys ...[]byte) (MasterKey, error) {
 	for _, k := range keys {
 		if len(k) != KeySize {

@@ -259,17 +259,6 @@ func (r *Ring) SigningSince() map[string]time.Time {
 	return since
 }
 
-// VerificationKey returns the key with exactly that kid, without its private half,
-// as long as tokens that it signed may be valid. After that it returns
-// ErrUnknownKey.
-func (r *Ring) VerificationKey(kid string) (Key, error) {
-	e := r.current.Load().published(kid, r.now())
-	if e == nil {
-		return Key{}, ErrUnknownKey
-	}
-	return Key{KID: e.key.KID, Alg: e.key.Alg, Public: e.key.Public}, nil
-}
-
 // List returns all keys as the store has them now, oldest first, and then the
 // external keys.
 func (r *Ring) List(ctx context.Context) ([]KeyInfo, error) {

@@ -32,12 +32,12 @@ type SenderActivity struct {
 
 // RunningServers are the servers that run on a database.
 type RunningServers struct {
-	All  int
-	Deaf int // those that do not learn of changes that others make
+	All     int
+	Unaware int // those that do not learn of changes that other servers make
 }
 
-// DeadLetters counts the messages that could not be delivered.
-type DeadLetters struct {
+// DeadMessages counts the messages that could not be delivered.
+type DeadMessages struct {
 	Count   int
 	Last    time.Time // when the last one was given up; zero: there is none
 	Senders []string  // whose messages they are, by ID

@@ -188,7 +188,7 @@ func (c *cli) retryMessage(cmd *cobra.Command, a *app, id string) error {
 	if err := a.audit(cmd.Context(), "message.retried", "Message/"+id); err != nil {
 		return err
 	}
-	if err := a.store.TellOthers(cmd.Context()); err != nil {
+	if err := a.store.NotifyOthers(cmd.Context()); err != nil {
 		return err
 	}
 	result := struct {

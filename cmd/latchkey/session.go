@@ -109,7 +109,7 @@ func (c *cli) endSession(ctx context.Context, a *app, sessions *admin.Sessions, 
 		return fmt.Errorf("no session %q, or it has ended", id)
 	}
 	if err == nil {
-		err = a.store.TellOthers(ctx)
+		err = a.store.NotifyOthers(ctx)
 	}
 	if err != nil {
 		return err

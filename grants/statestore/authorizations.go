@@ -37,7 +37,7 @@ func (s *Store) Authorization(ctx context.Context, id string) (storage.Authoriza
 		return storage.AuthorizationState{}, err
 	}
 	a := e.value
-	p, member, err := s.holder(ctx, a.LoginID, a.UserUID, a.SourceID, a.AccountUID)
+	p, member, err := s.userAndMember(ctx, a.LoginID, a.UserUID, a.SourceID, a.AccountUID)
 	return storage.AuthorizationState{Authorization: a, Principal: p, Member: member}, err
 }
 

@@ -19,13 +19,14 @@ func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, err
 		return storage.FamilyState{}, err
 	}
 	f := e.value
-	p, member, err := s.holder(ctx, f.LoginID, f.UserUID, f.SourceID, f.AccountUID)
+	p, member, err := s.userAndMember(ctx, f.LoginID, f.UserUID, f.SourceID, f.AccountUID)
 	return storage.FamilyState{Family: f, Principal: p, Member: member}, err
 }
 
-// holder reads the user of a family or a code as it is now, and the membership in the
-// account; accountUID may be empty.
-func (s *Store) holder(ctx context.Context, loginID, userUID, sourceID, accountUID string) (storage.Principal, *storage.Member, error) {
+// userAndMember reads the current user of a family or a code, and the current membership of
+// the user in the account. The membership is nil if accountUID is empty or the user is no
+// member.
+func (s *Store) userAndMember(ctx context.Context, loginID, userUID, sourceID, accountUID string) (storage.Principal, *storage.Member, error) {
 	p, err := s.principal(ctx, loginID, func(l lockout.State) (storage.Source, storage.Lockout) { return l.Of(sourceID) })
 	p.Known = p.Known && p.User.UID == userUID && p.Login.ID == loginID
 	if err != nil || accountUID == "" || s.member == nil {

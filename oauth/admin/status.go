@@ -61,8 +61,8 @@ const (
 type StatusStore interface {
 	// VerifyRecentAudit checks the last events of the chain.
 	VerifyRecentAudit(ctx context.Context, events int64) (storage.AuditVerdict, error)
-	// DeadLetters counts the messages that were given up since a time.
-	DeadLetters(ctx context.Context, since time.Time) (storage.DeadLetters, error)
+	// DeadMessages counts the messages that were given up since a time.
+	DeadMessages(ctx context.Context, since time.Time) (storage.DeadMessages, error)
 	// SenderActivity returns what senders have to do, and have done since a time.
 	SenderActivity(ctx context.Context, since time.Time) ([]storage.SenderActivity, error)
 	// RunningServers counts the servers on the database.
@@ -133,7 +133,7 @@ func (s *Status) checkAudit(ctx context.Context, c *Check) error {
 }
 
 func (s *Status) checkDeadLetters(ctx context.Context, c *Check, now time.Time) error {
-	dead, err := s.Store.DeadLetters(ctx, now.Add(-deadLetterTime))
+	dead, err := s.Store.DeadMessages(ctx, now.Add(-deadLetterTime))
 	c.Count, c.Since, c.About = int64(dead.Count), dead.Last, dead.Senders
 	if dead.Count > 0 {
 		c.State = StateFailing
@@ -192,8 +192,8 @@ func (s *Status) checkKeys(ctx context.Context, c *Check, now time.Time) error {
 
 func (s *Status) checkServers(ctx context.Context, c *Check) error {
 	running, err := s.Store.RunningServers(ctx)
-	if c.Count = int64(running.All); running.Deaf > 0 {
-		c.State, c.Count = StateFailing, int64(running.Deaf)
+	if c.Count = int64(running.All); running.Unaware > 0 {
+		c.State, c.Count = StateFailing, int64(running.Unaware)
 	}
 	return err
 }

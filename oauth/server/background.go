@@ -112,7 +112,7 @@ func note(happened chan<- struct{}) {
 	}
 }
 
-// notifyReplicas tells the other replicas when this one has more work than it has
+// notifyReplicas notifies the other replicas when this one has more work than it has
 // room for, a few times a second at most. Without the notification they find the
 // work within a second.
 func (s *Server) notifyReplicas(ctx context.Context) error {
@@ -122,7 +122,7 @@ func (s *Server) notifyReplicas(ctx context.Context) error {
 			return nil
 		case <-s.crowded:
 		}
-		if err := s.app.Store.TellOthers(ctx); err != nil && ctx.Err() == nil {
+		if err := s.app.Store.NotifyOthers(ctx); err != nil && ctx.Err() == nil {
 			s.app.Logger.Debug().Err(err).Msg("notification of other replicas failed")
 		}
 		select {

@@ -157,7 +157,8 @@ func (s *Server) register(metrics prometheus.Registerer, hasher *signin.Hasher) 
 // without the work in the background.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.listen.ServeHTTP(w, r) }
 
-// Routes returns the router of the API.
+// Routes returns the router of the API. The server does not need it: a test compares its
+// patterns with the OpenAPI document.
 func (s *Server) Routes() *http.ServeMux { return s.routes }
 
 func (s *Server) newListen(metrics *prometheus.Registry) (*listen.Server, error) {

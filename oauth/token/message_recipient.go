@@ -76,8 +76,8 @@ func (re *Recipients) Recipient(ctx context.Context, r RecipientRequest) (storag
 // recipient reads the user that the request names.
 func (re *Recipients) recipient(ctx context.Context, r RecipientRequest) (storage.Principal, error) {
 	if r.LoginID != "" {
-		standing, err := re.cfg.Tokens.TokenStatus(ctx, storage.TokenRef{UserUID: r.UserUID, LoginID: r.LoginID})
-		return standing.Principal, err
+		status, err := re.cfg.Tokens.TokenStatus(ctx, storage.TokenRef{UserUID: r.UserUID, LoginID: r.LoginID})
+		return status.Principal, err
 	}
 	return re.cfg.Principals.Principal(ctx, storage.LoginKey{
 		ProfileID: r.ProfileID, UsernameKey: otp.NormalizeUsername(r.Username),

@@ -59,7 +59,7 @@ func (s *Store) Run(ctx context.Context) error {
 		s.cache.unwatch()
 		s.hearsBy.Store(HearsNothing)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was told to end
+			return nil //nolint:nilerr // the caller ended ctx
 		}
 		s.log.Warn().Err(err).Msg("not watching for changes of configuration; reading it from the database")
 		select {
@@ -71,7 +71,7 @@ func (s *Store) Run(ctx context.Context) error {
 }
 
 // OnWork registers what is to be called when another process says that there
-// are requests or messages it cannot take (see TellOthers), and when the leases of a
+// are requests or messages it cannot take (see NotifyOthers), and when the leases of a
 // server that is gone have ended. f must be safe for concurrent use. Register before
 // Run and Registration.Keep.
 func (s *Store) OnWork(f func()) {
@@ -89,10 +89,10 @@ func (s *Store) OnRecovery(f func()) {
 	s.onRecovery = append(s.onRecovery, f)
 }
 
-// TellOthers lets the stores of other processes call what their OnWork
-// registered. Nobody may rely on it: who does not hear looks for work every
-// second. With SQLite it does nothing.
-func (s *Store) TellOthers(ctx context.Context) error { return s.dialect.tell(ctx, s) }
+// NotifyOthers makes the stores of other processes call the functions that were
+// registered with OnWork. A notification can be lost, so each process also looks for work
+// every second. With SQLite NotifyOthers does nothing. It returns the error of the database.
+func (s *Store) NotifyOthers(ctx context.Context) error { return s.dialect.notifyOthers(ctx, s) }
 
 func (s *Store) work() { s.call(&s.onWork) }
 
@@ -112,7 +112,8 @@ type changeWatch struct {
 	tidy  time.Time // when older changes are to be deleted
 }
 
-// learn takes in the changes that the database told when it was asked at that time.
+// learn removes from the cache the records that the changes concern. The database returned
+// the changes when it was asked at the time asked.
 func (w *changeWatch) learn(asked time.Time, changes []configChange) {
 	c := w.store.cache
 	missed := asked.Sub(w.asked) > keepChanges/2 || len(changes) > maxChanges

@@ -25,20 +25,20 @@ func TestWorkNotifications(t *testing.T) {
 	there.OnWork(func() { heard <- "there" })
 	listening(t, here)
 	listening(t, there)
-	for _, tell := range []struct {
+	for _, step := range []struct {
 		from *gormstore.Store
 		want string
 	}{{here, "there"}, {there, "here"}, {here, "there"}, {there, "here"}} {
-		if err := tell.from.TellOthers(t.Context()); err != nil {
+		if err := step.from.NotifyOthers(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := <-heard; got != tell.want {
-			t.Fatalf("%s was notified, want %s", got, tell.want)
+		if got := <-heard; got != step.want {
+			t.Fatalf("%s was notified, want %s", got, step.want)
 		}
 	}
 	// A store that does not run has no connection of its own, so all running stores are
 	// notified.
-	if err := open(t, gormstore.Config{URL: url}).TellOthers(context.Background()); err != nil {
+	if err := open(t, gormstore.Config{URL: url}).NotifyOthers(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]bool{<-heard: true, <-heard: true}
@@ -47,11 +47,11 @@ func TestWorkNotifications(t *testing.T) {
 	}
 }
 
-// TestWorkOnSQLite tests that TellOthers succeeds on SQLite, where it does nothing.
+// TestWorkOnSQLite tests that NotifyOthers succeeds on SQLite, where it does nothing.
 func TestWorkOnSQLite(t *testing.T) {
 	t.Parallel()
 	s := open(t, gormstore.Config{URL: gormtest.SQLite(t)})
-	if err := s.TellOthers(t.Context()); err != nil {
+	if err := s.NotifyOthers(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -71,8 +71,8 @@ type dialect interface {
 	// watch learns of changes of configuration, and calls the store's work when
 	// another store says that there is some, until it can no longer or ctx ends.
 	watch(ctx context.Context, s *Store) error
-	// tell makes the watches of other stores hear that there is work.
-	tell(ctx context.Context, s *Store) error
+	// notifyOthers notifies the watches of other stores that there is work.
+	notifyOthers(ctx context.Context, s *Store) error
 	// estimate returns about how many rows a selection has, at a cost that does not grow
 	// with their number. where begins with WHERE.
 	estimate(ctx context.Context, s *Store, table, joins string, where statement) (int, error)

@@ -212,13 +212,14 @@ func (w *postgresWatch) prove(ctx context.Context) {
 	}
 }
 
-// signature marks this store's notices of work, which it need not hear itself.
+// signature marks the notifications of work that this store sends, so that it ignores them
+// itself.
 func (p *postgres) signature() string { return strconv.FormatUint(uint64(p.listening.Load()), 10) }
 
-// tell notifies in a transaction of its own: a commit that notifies takes a lock
-// of the whole server, and no other commit shall wait for it.
-func (p *postgres) tell(ctx context.Context, s *Store) error {
-	_, err := s.exec(ctx, "tell of work", "SELECT pg_notify(?, ?)", workChannel, p.signature())
+// notifyOthers notifies in a transaction of its own. A commit that notifies takes a lock of
+// the whole database server, and no other commit should wait for it.
+func (p *postgres) notifyOthers(ctx context.Context, s *Store) error {
+	_, err := s.exec(ctx, "notify of work", "SELECT pg_notify(?, ?)", workChannel, p.signature())
 	return err
 }
 

@@ -378,8 +378,8 @@ func changesAfter(ctx context.Context, conn *sql.Conn, last int64) (changes []co
 	return changes, last, rows.Err()
 }
 
-// tell does nothing: whoever shares the file looks for work every second.
-func (d *sqlite) tell(context.Context, *Store) error { return nil }
+// notifyOthers does nothing: other processes with the same file look for work every second.
+func (d *sqlite) notifyOthers(context.Context, *Store) error { return nil }
 
 // refersToNothing looks the row up, because SQLite does not name it.
 func (*sqlite) refersToNothing(ctx context.Context, s *Store, _ error, _, count string, key any) bool {

@@ -384,7 +384,7 @@ func TestDeafServersAreCounted(t *testing.T) {
 				}
 			}
 		}
-		counts(storage.RunningServers{All: 1, Deaf: 1})
+		counts(storage.RunningServers{All: 1, Unaware: 1})
 		go func() { ended <- s.Run(ctx) }()
 		counts(storage.RunningServers{All: 1})
 		stop()

@@ -137,18 +137,18 @@ func (r *activityRow) record() storage.SenderActivity {
 	}
 }
 
-// DeadLetters counts the messages that were given up since a time, MaxCounted at most. Test
+// DeadMessages counts the messages that were given up since a time, MaxCounted at most. Test
 // messages do not count.
-func (s *Store) DeadLetters(ctx context.Context, since time.Time) (storage.DeadLetters, error) {
+func (s *Store) DeadMessages(ctx context.Context, since time.Time) (storage.DeadMessages, error) {
 	type row struct {
 		SenderID string `gorm:"column:sender_id"`
 		Count    int    `gorm:"column:dead"`
 		Last     int64  `gorm:"column:last"`
 	}
-	rows, err := query[row](ctx, s, "dead letters", `SELECT sender_id, count(*) AS dead, max(ended_at) AS last
+	rows, err := query[row](ctx, s, "dead messages", `SELECT sender_id, count(*) AS dead, max(ended_at) AS last
 		FROM (SELECT sender_id, ended_at FROM messages WHERE state = 'dead' AND ended_at >= ? AND request_id <> '' ORDER BY ended_at DESC LIMIT CAST(? AS BIGINT)) m
 		GROUP BY sender_id ORDER BY sender_id`, micros(since), MaxCounted)
-	var dead storage.DeadLetters
+	var dead storage.DeadMessages
 	for _, r := range rows {
 		dead.Count, dead.Senders = dead.Count+r.Count, append(dead.Senders, r.SenderID)
 		if last := instant(r.Last); last.After(dead.Last) {
@@ -162,10 +162,10 @@ func (s *Store) DeadLetters(ctx context.Context, since time.Time) (storage.DeadL
 // last sign of life.
 func (s *Store) RunningServers(ctx context.Context) (storage.RunningServers, error) {
 	type row struct {
-		All  int `gorm:"column:servers"`
-		Deaf int `gorm:"column:deaf"`
+		All     int `gorm:"column:servers"`
+		Unaware int `gorm:"column:unaware"`
 	}
-	found, err := get[row](ctx, s, "running servers", "SELECT count(*) AS servers, count(CASE WHEN hears = ? THEN 1 END) AS deaf FROM servers", string(HearsNothing))
+	found, err := get[row](ctx, s, "running servers", "SELECT count(*) AS servers, count(CASE WHEN hears = ? THEN 1 END) AS unaware FROM servers", string(HearsNothing))
 	return storage.RunningServers(found), err
 }
 

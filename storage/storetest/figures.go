@@ -106,11 +106,11 @@ func testSenderActivity(t *testing.T, w *fixture) {
 		AcceptedAt: w.now.Add(time.Second), FailedAt: w.now.Add(3*time.Minute + time.Second), Error: "answered 503",
 	}})
 	equal(t, must(w.store.SenderActivity(w.ctx, w.now.Add(time.Hour)))(t), []storage.SenderActivity{{SenderID: "hook", Queued: 1, OldestQueued: w.now}})
-	equal(t, must(w.store.DeadLetters(w.ctx, w.now))(t), storage.DeadLetters{})
+	equal(t, must(w.store.DeadMessages(w.ctx, w.now))(t), storage.DeadMessages{})
 	w.attempt(w.now.Add(5*time.Minute), storage.MessageDead, "answered 410")
 	last := w.now.Add(5*time.Minute + time.Second)
-	equal(t, must(w.store.DeadLetters(w.ctx, w.now))(t), storage.DeadLetters{Count: 1, Last: last, Senders: []string{"hook"}})
-	equal(t, must(w.store.DeadLetters(w.ctx, last.Add(time.Second)))(t), storage.DeadLetters{})
+	equal(t, must(w.store.DeadMessages(w.ctx, w.now))(t), storage.DeadMessages{Count: 1, Last: last, Senders: []string{"hook"}})
+	equal(t, must(w.store.DeadMessages(w.ctx, last.Add(time.Second)))(t), storage.DeadMessages{})
 }
 
 func testTestMessage(t *testing.T, w *fixture) {
@@ -126,7 +126,7 @@ func testTestMessage(t *testing.T, w *fixture) {
 		MessageID: "msg-test", Number: 1, State: storage.MessageDead, Error: "answered 410", BeganAt: w.now, Now: w.now.Add(time.Second),
 	}))
 	equal(t, must(w.store.Message(w.ctx, "msg-test"))(t).State, storage.MessageDead)
-	equal(t, must(w.store.DeadLetters(w.ctx, w.now))(t), storage.DeadLetters{})
+	equal(t, must(w.store.DeadMessages(w.ctx, w.now))(t), storage.DeadMessages{})
 	m.ID = "msg-left"
 	check(t, w.store.AddTestMessage(w.ctx, m))
 	equal(t, len(must(w.store.ExpireMessages(w.ctx, w.now.Add(time.Minute), 10))(t)), 1)

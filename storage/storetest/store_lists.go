@@ -23,7 +23,7 @@ type Resources interface {
 type Figures interface {
 	CodeFunnel(ctx context.Context, until time.Time, periods ...time.Duration) ([]storage.CodeFunnel, error)
 	SenderActivity(ctx context.Context, since time.Time) ([]storage.SenderActivity, error)
-	DeadLetters(ctx context.Context, since time.Time) (storage.DeadLetters, error)
+	DeadMessages(ctx context.Context, since time.Time) (storage.DeadMessages, error)
 	AddTestMessage(ctx context.Context, m storage.Message) error
 }
 
