@@ -502,6 +502,7 @@ type Inbox struct {
 type Hold struct {
 	Arrived chan struct{} // gets a value for each waiting request
 	Release chan struct{} // closing it lets the requests continue
+	Status  int           // of the answers to the waiting requests; 0: Status of the Inbox
 }
 
 // NewInbox starts an inbox, which answers 200.
@@ -520,11 +521,13 @@ func NewInbox(t testing.TB) *Inbox {
 		if want := base64.StdEncoding.EncodeToString(mac.Sum(nil)); err != nil || r.Header.Get("X-Oc-Hash") != want {
 			t.Errorf("got a message with hash %q, want %q (%v): %s", r.Header.Get("X-Oc-Hash"), want, err, body)
 		}
+		held := 0
 		if hold := b.Hold.Load(); hold != nil {
 			hold.Arrived <- struct{}{}
 			<-hold.Release
+			held = hold.Status
 		}
-		status := int(b.Status.Load())
+		status := cmp.Or(held, int(b.Status.Load()))
 		if status == http.StatusOK {
 			b.Messages <- m
 		}

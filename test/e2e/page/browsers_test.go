@@ -52,7 +52,6 @@ func TestSession(t *testing.T) {
 		}
 		resume := b.get(s.spa().path("prompt", "select_account"))
 		if !strings.Contains(resume.body, "Continue as jane") || strings.Count(resume.body, "<button") != 2 {
-			// The session is younger than the request only if it began after it.
 			t.Errorf("select_account: got the page %s", resume.body)
 		}
 		b.submit(resume, "do", "other").asksFor(t, "username")

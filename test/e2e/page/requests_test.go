@@ -14,14 +14,14 @@ import (
 func TestRefusedRequests(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		for what, more := range map[string][]string{
-			"unknown client":        {"client_id", "nobody"},
-			"no client":             {"client_id", ""},
-			"foreign redirect URI":  {"redirect_uri", "https://evil.example/callback"},
-			"longer redirect URI":   {"redirect_uri", callback + "/x"},
-			"no redirect URI":       {"redirect_uri", ""},
-			"expired request_uri":   {"request_uri", "urn:ietf:params:oauth:request_uri:x"},
-			"script in client":      {"client_id", "<script>alert(1)</script>"},
-			"redirect of a neighbo": {"redirect_uri", "https://web.example/callback"},
+			"unknown client":                 {"client_id", "nobody"},
+			"no client":                      {"client_id", ""},
+			"foreign redirect URI":           {"redirect_uri", "https://evil.example/callback"},
+			"longer redirect URI":            {"redirect_uri", callback + "/x"},
+			"no redirect URI":                {"redirect_uri", ""},
+			"expired request_uri":            {"request_uri", "urn:ietf:params:oauth:request_uri:x"},
+			"script in client":               {"client_id", "<script>alert(1)</script>"},
+			"redirect URI of another client": {"redirect_uri", "https://web.example/callback"},
 		} {
 			got := s.newBrowser().get(s.spa().path(more...))
 			if got.status != 400 || !strings.Contains(got.body, got.header.Get("X-Request-Id")) || strings.Contains(got.body, "evil.example") || strings.Contains(got.body, "alert(1)") {

@@ -91,7 +91,10 @@ func TestOwnSessions(t *testing.T) {
 		if claims := claimsOf(t, receiver.wait(t, 1)[0].token); claims["sid"] != atPhone.sid {
 			t.Errorf("got logout token %v", claims)
 		}
-		if phone.isSignedIn() || !tablet.isSignedIn() || !john.isSignedIn() || s.refreshes(atPhone) {
+		if phone.isSignedIn() || s.refreshes(atPhone) {
+			t.Error("the session of the phone has not ended")
+		}
+		if !tablet.isSignedIn() || !john.isSignedIn() {
 			t.Error("another session has ended")
 		}
 		s.mustPost(t, atPhone.AccessToken, "/v1/me/sessions/endothers", 401)

@@ -11,9 +11,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// hold makes the inbox delay its answers.
-func hold(inbox *kit.Inbox) *kit.Hold {
-	h := &kit.Hold{Arrived: make(chan struct{}, 100), Release: make(chan struct{})}
+// hold makes the inbox delay its answers, which then have the status.
+func hold(inbox *kit.Inbox, status int) *kit.Hold {
+	h := &kit.Hold{Arrived: make(chan struct{}, 100), Release: make(chan struct{}), Status: status}
 	inbox.Hold.Store(h)
 	return h
 }
@@ -33,16 +33,14 @@ func TestRestartAfterKillIsInTime(t *testing.T) {
 		a := kit.NewOneServer(w)
 		a.Server.Stop()
 		a.AddUsersWithoutPassword("hurried")
-		h := hold(w.Inbox)
+		h := hold(w.Inbox, http.StatusServiceUnavailable) // so that the message of the killed server is not kept
 		killed := a.StartProcess()
 		mustRequest(t, killed.Server, "hurried")
 		<-h.Arrived
 		requested := time.Now()
 		killed.Kill()
 		w.Inbox.Hold.Store(nil)
-		w.Inbox.Status.Store(http.StatusServiceUnavailable)
 		close(h.Release)
-		w.Inbox.Status.Store(http.StatusOK)
 		restarted := a.StartProcess()
 		m := w.Inbox.Next(t)
 		if took := time.Since(requested); took > 25*time.Second {
@@ -60,7 +58,7 @@ func TestStoppingServerKeepsItsWork(t *testing.T) {
 	a := kit.NewOneServer(w)
 	a.Server.Stop()
 	a.AddUsersWithoutPassword("patient")
-	h := hold(w.Inbox)
+	h := hold(w.Inbox, http.StatusOK)
 	stopping := a.StartProcess()
 	mustRequest(t, stopping.Server, "patient")
 	<-h.Arrived

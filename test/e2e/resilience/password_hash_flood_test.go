@@ -15,7 +15,7 @@ import (
 const memoryOfServer = 512 // most MiB for 200 logins with passwords
 
 // TestHashFlood tries two hundred passwords of different logins at once. The server must stay
-// within its memory and answer that it is busy. Sign-ins by one-time passwords do not wait for
+// within its memory. Each answer must be the right one, or 503 if the server is busy. Sign-ins by one-time passwords do not wait for
 // hashes.
 func TestHashFlood(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
