@@ -36,7 +36,7 @@ var refusals = []struct {
 	{ErrContextUserRequired, Refusal{http.StatusBadRequest, "invalid_grant", "Default context user required for client credentials grant"}},
 	{ErrUserInactive, Refusal{http.StatusBadRequest, "invalid_grant", "User is not active."}},
 	{ErrCompanyInactive, Refusal{http.StatusBadRequest, "invalid_grant", "User's organization is not active."}},
-	// Only a client that has shown its secret hears of its own context user.
+	// Only a client that has authenticated itself gets this, about its own context user.
 	{ErrLockedOut, Refusal{http.StatusBadRequest, "invalid_grant", "Due to excessive login failures, this account has been locked."}},
 	{ErrSubjectToken, Refusal{http.StatusBadRequest, "invalid_grant", "The token is not valid, or not for that account."}},
 	{ErrRefreshToken, Refusal{http.StatusBadRequest, "invalid_grant", "The refresh token is invalid, expired or revoked."}},

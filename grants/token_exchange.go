@@ -32,9 +32,8 @@ const (
 // the refresh token family of the subject token, so it ends with that family. It expires
 // no later than the subject token. There is no refresh token with it.
 //
-// Whatever is wrong with the subject token, the error is invalid_request (RFC 8693
-// §2.2.2). An account that does not exist, or of which the user is not a member, is
-// invalid_target.
+// For every fault of the subject token the error is invalid_request (RFC 8693 §2.2.2). An
+// account that does not exist, or of which the user is not a member, is invalid_target.
 type TokenExchange struct {
 	SubjectTokens SubjectTokens
 	Members       MemberStore

@@ -95,7 +95,7 @@ func (e *Endpoints) requiredProof(r *http.Request, c *storage.Client) (proof.Pro
 
 // checkBeforeCredential returns the refusals of a request with a user's
 // credential that do not depend on the credential. If they came later, a request
-// that must fail anyway would tell a right credential from a wrong one.
+// that must fail anyway would show whether the credential is right.
 func (e *Endpoints) checkBeforeCredential(ctx context.Context, form url.Values, c *storage.Client, sent proof.Proof) error {
 	switch form.Get("grant_type") {
 	case grants.GrantPassword, grants.GrantAccountMember:

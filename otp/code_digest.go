@@ -40,9 +40,9 @@ func (c *Codes) Digest(loginID, code string) storage.Digest {
 }
 
 // Bind returns the text that stands for a code which is good together with binding only,
-// in hexadecimal. Digests are computed of that text, and whoever presents the code
-// presents the text: other guesses at the code are wrong, whatever they are. An empty
-// binding leaves the code as it is.
+// in hexadecimal. Digests are computed of that text, and a sign-in presents that text. So a
+// right code without the binding is wrong as well. An empty binding leaves the code as it
+// is.
 func Bind(code, binding string) string {
 	if binding == "" {
 		return code
@@ -73,7 +73,7 @@ func (c *Codes) CodeLength(presented string) int { return len(Normalize(presente
 // Match reports whether presented is the principal's one-time password. The code
 // must be live at the time now, have one of the purposes, and be bound to the client
 // clientID or to none. Match always computes one digest, even without a login or a
-// code, so its time tells nothing.
+// code, so its time does not show whether they exist.
 func (c *Codes) Match(p storage.Principal, clientID string, purposes []storage.Purpose, presented string, now time.Time) bool {
 	code := &p.Login.Code
 	same := c.matches(code.ID != "", code.Digest, digestPurpose, p.Login.ID, Normalize(presented))

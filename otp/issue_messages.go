@@ -34,7 +34,7 @@ type notification struct {
 }
 
 // mailbox returns the key of the address that the messages go to if all of them are mails.
-// Otherwise it is empty: whoever has the code need not have read the mail.
+// Otherwise it is empty, because a person who has the code may not have read the mail.
 func (n *notification) mailbox() string {
 	for i := range n.senders {
 		if n.senders[i].Kind != storage.SMTPSender {

@@ -17,9 +17,9 @@ func (c *cli) variable(name string) string {
 	return ""
 }
 
-// notifier returns the function that tells systemd the state of the service (sd_notify(3)),
-// or nil if systemd does not ask for it. Nobody waits for an answer, and a lost message
-// does no harm but a restart.
+// notifier returns the function that sends the state of the service to systemd
+// (sd_notify(3)), or nil if systemd does not ask for it. The function waits for no answer. A
+// lost message can only cause a restart.
 func (c *cli) notifier() func(state string) {
 	socket := c.variable("NOTIFY_SOCKET")
 	if socket == "" {

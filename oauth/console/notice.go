@@ -28,13 +28,14 @@ type notice struct {
 	By  []byte `json:"b"` // the server that made it
 }
 
-// noticeLife is how long the page after the change may be late.
+// noticeLife is how long a notice waits for the page after the change.
 const noticeLife = 5 * time.Minute
 
-// hears is how long another server may take to learn of a change.
-const hears = 400 * time.Millisecond
+// learnTime is the longest time until another server learns of a change.
+const learnTime = 400 * time.Millisecond
 
-// warningHeader is the response header in which /v1 warns of what a change gives away.
+// warningHeader is the response header in which /v1 warns of secrets that a change makes
+// more powerful.
 const warningHeader = "Latchkey-Notice"
 
 // keepNotice lets the next page show the notice.
@@ -69,11 +70,11 @@ func (x *call) takeNotice() {
 		x.notice = notice{}
 		return
 	}
-	if ago < 0 || ago > hears || bytes.Equal(x.notice.By, x.console.instance) {
+	if ago < 0 || ago > learnTime || bytes.Equal(x.notice.By, x.console.instance) {
 		return
 	}
 	select {
-	case <-time.After(hears - ago):
+	case <-time.After(learnTime - ago):
 	case <-x.Context().Done():
 	}
 }

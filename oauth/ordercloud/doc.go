@@ -13,8 +13,8 @@
 //	wire                               a package: shapes, their faults, their way to records
 //
 // The package decides nothing about sign-ins, codes and messages; grants and otp do.
-// Who may change what is decided in oauth/admin. What both dialects share is in
-// oauth/surface.
+// Package oauth/admin decides who may change what. Package oauth/surface has what both
+// dialects share.
 //
 // A new member of a resource goes into its file in wire and, if lists can be filtered
 // by it, into the fields of its kind. A new parameter of all lists goes into

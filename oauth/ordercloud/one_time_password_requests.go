@@ -260,7 +260,8 @@ func (a oneTimePasswordRequests) timelineOf(c *call, company storage.Account, id
 	}
 	others = len(t.Codes) < len(all.Codes) || len(t.Messages) < len(all.Messages)
 	visible := len(t.Codes)+len(t.Messages) > 0
-	// What it names now may have been somebody else's when it was asked for.
+	// The name in the request may have belonged to another company's user when it was made. So
+	// the name makes a request visible only if it reached nobody else.
 	if !visible && !others && id == t.Request.ID {
 		visible, err = a.names(c, company, &t.Request)
 	}

@@ -179,7 +179,7 @@ func (a *API) changeUser(c *call, p person) (storage.UserLogin, error) {
 	return changed, err
 }
 
-// invitation returns the request that tells a new user of itself, or nil if no
+// invitation returns the request for the message that invites a new user, or nil if no
 // message sender serves the user.
 func (u users) invitation(c *call, p person) (*storage.CodeRequest, error) {
 	served, err := u.cfg.Rules.IsServed(c.Context(), storage.MessageNewUserInvitation, p.User)

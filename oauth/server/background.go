@@ -76,7 +76,7 @@ func (s *Server) Run(ctx context.Context, vital func(context.Context) error) err
 	return err
 }
 
-// notify tells the service manager a state.
+// notify sends a state to the service manager.
 func (s *Server) notify(state string) {
 	if s.app.Notify != nil {
 		s.app.Notify(state)

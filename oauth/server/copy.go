@@ -20,7 +20,7 @@ type CopyResult struct {
 // Progress is called while tables are copied; see gormstore.CopyConfig.
 type Progress func(table string, rows int64, done bool)
 
-// CopyConfig says who copies, and who hears of it.
+// CopyConfig has the audit event of a copy and the function that gets its progress.
 type CopyConfig struct {
 	Event    storage.AuditEvent // recorded in the target as its newest event
 	Progress Progress

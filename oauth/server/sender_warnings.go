@@ -49,8 +49,8 @@ func receiverOf(s *storage.Sender) (host, port string) {
 	return "", ""
 }
 
-// refusesReceiver reports whether a connection to the host is surely refused. It knows
-// IP addresses and localhost only: looking up other names would tell others of them.
+// refusesReceiver reports whether a connection to the host is certainly refused. It returns
+// false for all names but localhost: looking up a name would show it to other servers.
 func refusesReceiver(allow []netip.Prefix, host, port string) bool {
 	if strings.EqualFold(host, "localhost") {
 		host = "127.0.0.1"

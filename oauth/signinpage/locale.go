@@ -11,7 +11,8 @@ import (
 
 // localeOf returns the language of a page: the first that there is of those in ui_locales
 // (OpenID Connect Core 1.0 §3.1.2.1), in the header Accept-Language and of the user. The
-// user is known after the sign-in only: before it, the language would tell who exists.
+// language of the user is used after the sign-in only. Before it, the language would show
+// that the user exists.
 func (t *Templates) localeOf(r *http.Request, q *oauth.AuthorizationRequest, userLocale string) string {
 	var wanted []string
 	if q != nil {

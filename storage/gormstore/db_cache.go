@@ -195,7 +195,7 @@ func (r *cachedRecords[V]) clear() {
 }
 
 // changed makes changes of configuration count in this process, at once or when their
-// transaction ends, unless err says that there was none. Other processes hear of them from
+// transaction ends, unless err says that there was none. Other processes read them from
 // the database.
 func (s *Store) changed(ctx context.Context, err error, changes ...configChange) error {
 	if err != nil {

@@ -12,8 +12,8 @@ const (
 	// counts as changed. So many clients may be registered within a quarter of a second
 	// without any other record being read again.
 	maxChanges = 10_000
-	// keepChanges is how long a change stays in the table config_changes. Whoever did not
-	// look for that long takes everything for changed.
+	// keepChanges is how long a change stays in the table config_changes. A store that did
+	// not read the table for that long drops its whole cache.
 	keepChanges = time.Hour
 	// tidyChangesEvery is how often a watch deletes older ones.
 	tidyChangesEvery = 10 * time.Minute

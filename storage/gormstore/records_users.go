@@ -6,9 +6,9 @@ import (
 	"latchkey/storage"
 )
 
-// userRow is a row of the users. An update leaves from when on tokens are valid, so
-// that whoever changes a user that was read earlier does not bring revoked tokens
-// back.
+// userRow is a row of the users. An update does not change the time from which tokens are
+// valid. Otherwise a change of a user that was read earlier would make revoked tokens valid
+// again.
 type userRow struct {
 	Facts userFacts `gorm:"embedded"`
 	XP    string    `gorm:"column:xp" list:"XP,json"`

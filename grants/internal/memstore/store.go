@@ -16,7 +16,7 @@ import (
 // Start is the time of a new store's clock.
 var Start = time.Date(2030, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
 
-// What Bob signs in with.
+// The credentials of Bob.
 const (
 	RightCode     = "12345678"
 	RightPassword = "Tr0ub4dor&3"

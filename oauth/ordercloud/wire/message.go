@@ -18,7 +18,7 @@ import (
 	"latchkey/storage"
 )
 
-// What a delivery config's secrets are sealed with as additional data.
+// The additional data that the secrets of a delivery config are sealed with.
 const (
 	DeliverySecretContext = "delivery_config.secret"
 	DeliveryHeaderContext = "delivery_config.custom_auth_header"

@@ -9,7 +9,7 @@ import (
 	"latchkey/storage"
 )
 
-// eventMetrics counts what the events of this replica tell.
+// eventMetrics counts the events of this replica.
 type eventMetrics struct {
 	codes     codeMetrics
 	signIns   *prometheus.CounterVec

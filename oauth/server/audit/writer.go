@@ -100,7 +100,7 @@ func (w *writer) add(e storage.AuditEvent) {
 	w.signal()
 }
 
-// signal tells gather how many events wait. The caller holds mu.
+// signal wakes gather if events wait, and again if they fill a batch. The caller holds mu.
 func (w *writer) signal() {
 	if len(w.waiting) > 0 {
 		note(w.arrived)
