@@ -9,9 +9,9 @@ import (
 	"latchkey/storage"
 )
 
-// RuleError means that a permanent password breaks the rules. It names all rules, not
-// the broken ones: those would tell a bystander something about the password, and a
-// user who chooses another password needs all rules.
+// RuleError means that a permanent password breaks the rules. It names all rules, because
+// a user who chooses another password needs all of them. To name only the broken ones
+// would reveal something about the password.
 type RuleError struct{ Rules storage.PasswordRules }
 
 // Error implements error.

@@ -29,13 +29,13 @@ func (a securityProfileAssignments) routes() []route {
 	list := operation(http.MethodGet, path, "List", "List who holds which security profile", []string{"SecurityProfileAdmin", "SecurityProfileReader"})
 	list.Answers = map[int]any{http.StatusOK: wire.List[wire.SecurityProfileAssignment]{}}
 	list.Query = append(append(listParameters(), partyParameters()...), groupParameter(),
-		openapi.Parameter{Name: "userID", About: "User of that buyer or supplier, else an admin user"},
+		openapi.Parameter{Name: "userID", About: "User of that buyer or supplier, otherwise an admin user"},
 		openapi.Parameter{Name: "commerceRole", About: "Buyer, Supplier or Seller: the side that holds the profile"},
 		openapi.Parameter{Name: "level", About: "User for assignments to single users, Company for those to all users of a company or all admin users, Group for those to user groups, of which there are none"})
 	create := operation(http.MethodPost, path, "Save", "Give a security profile to a user, the users of a company or all admin users", admin)
 	create.Body = wire.SecurityProfileAssignment{}
 	remove := operation(http.MethodDelete, "/v1/securityprofiles/{securityProfileID}/assignments", "Delete", "Take a security profile away", admin)
-	remove.Query = append(partyParameters(), openapi.Parameter{Name: "userID", About: "User of that buyer or supplier, else an admin user"})
+	remove.Query = append(partyParameters(), openapi.Parameter{Name: "userID", About: "User of that buyer or supplier, otherwise an admin user"})
 	return []route{
 		{Operation: list, serve: a.list},
 		{Operation: create, serve: a.save},

@@ -158,10 +158,10 @@ func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Pr
 	return p, err
 }
 
-// PrincipalOf is Principal for a login's ID, or returns storage.ErrNotFound.
-// Nobody in particular is trying: Source is a known one that is not locked, if
-// there is any, so that what a stranger's guesses lock stays open for whom it is
-// known to belong to.
+// PrincipalOf is Principal for a login's ID. It returns storage.ErrNotFound if there is no
+// such login. The request comes from no address, so Source is a known one that is not
+// locked, if there is any. Otherwise the lock that a stranger's guesses caused would
+// concern the user as well.
 func (s *Store) PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error) {
 	row, err := get[principalRow](ctx, s, "principal", s.statements.principalOf, micros(s.now()), loginID)
 	if err != nil {

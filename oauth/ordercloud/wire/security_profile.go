@@ -42,7 +42,7 @@ type SecurityProfileAssignment struct {
 	SecurityProfileID string
 	BuyerID           *string
 	SupplierID        *string
-	UserID            *string // of that buyer or supplier; else an admin user
+	UserID            *string // of that buyer or supplier; otherwise an admin user
 	UserGroupID       *string // not supported, refused
 }
 
