@@ -358,9 +358,9 @@ func TestTasksOfKilledServers(t *testing.T) {
 	})
 }
 
-// TestDeafServersAreCounted checks that a server that does not watch for changes says so with
+// TestUnawareServersAreCounted checks that a server that does not watch for changes says so with
 // each sign of life.
-func TestDeafServersAreCounted(t *testing.T) {
+func TestUnawareServersAreCounted(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
 		ctx, stop := context.WithCancel(t.Context())
