@@ -119,7 +119,7 @@ func TestHeaders(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		b := s.newBrowser()
 		first := b.get(s.spa().path())
-		for what, got := range map[string]shown{
+		for what, got := range map[string]page{
 			"name": first, "error": b.get("/oauth/authorize"), "code": b.submit(first, "username", "nobody"),
 			"redirect": b.get(s.spa().path("prompt", "none")), "form": b.get("/oauth/signin"),
 		} {

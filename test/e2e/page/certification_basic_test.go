@@ -78,7 +78,7 @@ var scopeClaims = map[string][]string{
 
 // showsScopes signs in with scopes. Userinfo must have their claims, and no claims of other
 // scopes.
-func (m *module) showsScopes(a *attempt, scopes ...string) {
+func (m *module) showsScopes(a *authorizationRequest, scopes ...string) {
 	m.t.Helper()
 	shown := m.userinfo(m.signInFor(a))
 	for scope, claims := range scopeClaims {
@@ -268,14 +268,14 @@ var codeModules = []moduleTest{
 		return ""
 	}},
 	{"oidcc-server-client-secret-post", func(m *module) string {
-		a := m.attempt("rp", kit.ClientSecret, relyingParty, "openid") // x/oauth2 sends the secret in the form
+		a := m.authorizationRequest("rp", kit.ClientSecret, relyingParty, "openid") // x/oauth2 sends the secret in the form
 		m.userinfo(m.signInFor(a))
 		return ""
 	}},
 }
 
 // requestObject is an authorization request as a JWT without a signature.
-func (m *module) requestObject(a *attempt) string {
+func (m *module) requestObject(a *authorizationRequest) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." +
 		base64.RawURLEncoding.EncodeToString([]byte(`{"client_id":"rp","response_type":"code","scope":"openid","redirect_uri":"`+relyingParty+`","state":"`+a.state+`"}`)) + "."
 }

@@ -75,8 +75,8 @@ func runPlan(t *testing.T, plan []moduleTest) {
 
 // request is an authorization request of the relying party, which authenticates with HTTP
 // Basic.
-func (m *module) request(scopes ...string) *attempt {
-	a := m.attempt("rp", kit.ClientSecret, relyingParty, append([]string{"openid"}, scopes...)...)
+func (m *module) request(scopes ...string) *authorizationRequest {
+	a := m.authorizationRequest("rp", kit.ClientSecret, relyingParty, append([]string{"openid"}, scopes...)...)
 	a.config.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
 	return a
 }
@@ -89,19 +89,19 @@ type grant struct {
 }
 
 // signInFor signs the user of the module in, and redeems the code.
-func (m *module) signInFor(a *attempt, more ...string) grant {
+func (m *module) signInFor(a *authorizationRequest, more ...string) grant {
 	m.t.Helper()
 	return m.redeem(a, m.signIn(a, m.user, more...))
 }
 
 // silently redeems a code that the browser gets by its session, without a question.
-func (m *module) silently(a *attempt, more ...string) grant {
+func (m *module) silently(a *authorizationRequest, more ...string) grant {
 	m.t.Helper()
 	return m.redeem(a, m.get(a.path(more...)).response(m.t, relyingParty))
 }
 
 // redeem redeems the code of a response. go-oidc verifies the ID token.
-func (m *module) redeem(a *attempt, response url.Values) grant {
+func (m *module) redeem(a *authorizationRequest, response url.Values) grant {
 	m.t.Helper()
 	if response.Get("state") != a.state || response.Get("iss") != "http://latchkey.test" {
 		m.t.Errorf("got response %v, want state %q", response, a.state)
@@ -154,7 +154,7 @@ func (m *module) metadata(name string) any {
 }
 
 // mustRefuse fails the test unless the browser is sent back with that error.
-func (m *module) mustRefuse(a *attempt, code string, more ...string) {
+func (m *module) mustRefuse(a *authorizationRequest, code string, more ...string) {
 	m.t.Helper()
 	if got := m.get(a.path(more...)).response(m.t, relyingParty); got.Get("error") != code || got.Get("state") != a.state || got.Has("code") {
 		m.t.Errorf("got response %v, want error %s", got, code)

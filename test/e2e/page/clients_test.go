@@ -35,7 +35,7 @@ func TestClients(t *testing.T) {
 				t.Errorf("%s: got %d %s, want 400", uri, got.Status, got.Body)
 			}
 		}
-		a, b := s.attempt("made", "", "https://made.example/a", "openid"), s.newBrowser()
+		a, b := s.authorizationRequest("made", "", "https://made.example/a", "openid"), s.newBrowser()
 		token, err := a.exchange(b.signIn(a, "jane").Get("code"))
 		s.Must(err)
 		ctx := oidc.ClientContext(context.Background(), kit.HTTPClient)
@@ -97,7 +97,7 @@ func TestRegisteredClients(t *testing.T) {
 				t.Errorf("%s is missing: got %d %s, want 201", part, registered.Status, registered.Body)
 			}
 		}
-		a := s.attempt(registered.Field("client_id"), "", "http://127.0.0.1:51004/callback", "openid")
+		a := s.authorizationRequest(registered.Field("client_id"), "", "http://127.0.0.1:51004/callback", "openid")
 		if got := s.newBrowser().get(a.path()).response(t, "http://127.0.0.1:51004/callback"); got.Get("error") != "invalid_request" {
 			t.Errorf("a request that was not pushed: %v", got)
 		}
@@ -114,7 +114,7 @@ func TestRegisteredClients(t *testing.T) {
 		var token struct {
 			Scope string `json:"scope"`
 		}
-		phone, b := s.attempt(created.ID, "", "com.example.phone:/callback", "openid"), s.newBrowser()
+		phone, b := s.authorizationRequest(created.ID, "", "com.example.phone:/callback", "openid"), s.newBrowser()
 		code := b.signIn(phone, "jane").Get("code")
 		answer := kit.MustIssue(t, "the phone's code", s.Server.Form("/oauth/token", "grant_type", "authorization_code", "code", code, "client_id", created.ID,
 			"redirect_uri", "com.example.phone:/callback", "code_verifier", phone.verifier))

@@ -13,15 +13,15 @@ import (
 func TestLanguages(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.AddUsersTo("acme", func(user kit.Object) { user["Locale"] = "de-DE" }, "hans")
-		speaks := func(what string, page shown, language string) shown {
+		speaks := func(what string, p page, language string) page {
 			t.Helper()
-			if page.header.Get("Content-Language") != language || !strings.Contains(page.body, `<html lang="`+language+`">`) {
-				t.Errorf("%s: not %s: %v %.200s", what, language, page.header, page.body)
+			if p.header.Get("Content-Language") != language || !strings.Contains(p.body, `<html lang="`+language+`">`) {
+				t.Errorf("%s: not %s: %v %.200s", what, language, p.header, p.body)
 			}
-			return page
+			return p
 		}
 		b := s.newBrowser()
-		a := s.attempt("partner", "", "https://partner.example/callback", "openid")
+		a := s.authorizationRequest("partner", "", "https://partner.example/callback", "openid")
 		page := speaks("name", b.get(a.path()), "en")
 		page = speaks("code", b.submit(page, "username", "hans"), "en")
 		page = speaks("consent", b.submit(page, "code", s.Inbox.Next(t).EventBody.OneTimePassword), "de")

@@ -142,12 +142,12 @@ func (b *browser) isSignedIn() bool {
 func logoutPath(fields ...string) string { return "/oauth/end_session?" + kit.EncodeForm(fields...) }
 
 // answer posts the form of the logout page.
-func (b *browser) answer(page shown, fields ...string) shown {
+func (b *browser) answer(p page, fields ...string) page {
 	b.t.Helper()
-	return b.post("/oauth/signin/logout", append([]string{"state", page.state(b.t)}, fields...)...)
+	return b.post("/oauth/signin/logout", append([]string{"state", p.state(b.t)}, fields...)...)
 }
 
-func (b *browser) post(path string, fields ...string) shown {
+func (b *browser) post(path string, fields ...string) page {
 	b.t.Helper()
 	r, err := http.NewRequest(http.MethodPost, b.server.URL+path, strings.NewReader(kit.EncodeForm(fields...)))
 	b.Must(err)
@@ -157,7 +157,7 @@ func (b *browser) post(path string, fields ...string) shown {
 }
 
 // mustAsk fails the test unless the page asks whether to sign out.
-func (p shown) mustAsk(t *testing.T, what string) shown {
+func (p page) mustAsk(t *testing.T, what string) page {
 	t.Helper()
 	if p.status != 200 || !strings.Contains(p.body, "Do you want to sign out?") {
 		t.Fatalf("%s: no question: %d %v %s", what, p.status, p.header, p.body)
@@ -166,7 +166,7 @@ func (p shown) mustAsk(t *testing.T, what string) shown {
 }
 
 // mustGoTo fails the test unless the browser is sent to the URL.
-func (p shown) mustGoTo(t *testing.T, what, target string) {
+func (p page) mustGoTo(t *testing.T, what, target string) {
 	t.Helper()
 	if p.status != http.StatusSeeOther || p.header.Get("Location") != target {
 		t.Fatalf("%s: got %d to %q, want %q: %s", what, p.status, p.header.Get("Location"), target, p.body)
@@ -186,7 +186,7 @@ func TestLogout(t *testing.T) {
 		desk, phone := s.newBrowser(), s.newBrowser()
 		first, other := desk.signedIn("jane"), phone.signedIn("jane")
 		desk.signedIn("jane") // a second sign-in in the session adds no client to it
-		web := s.attempt("web", kit.ClientSecret, "https://web.example/callback", "openid")
+		web := s.authorizationRequest("web", kit.ClientSecret, "https://web.example/callback", "openid")
 		webToken, err := web.exchange(desk.get(web.path()).response(t, "https://web.example/callback").Get("code"))
 		s.Must(err)
 		s.Clock.Advance(2 * time.Hour)
@@ -444,9 +444,9 @@ func TestLogoutOutage(t *testing.T) {
 		s, receiver := logoutSite(t, w)
 		b := s.newBrowser()
 		of := b.signedIn("jane")
-		page := b.get(logoutPath()).mustAsk(t, "before")
+		question := b.get(logoutPath()).mustAsk(t, "before")
 		s.rename("code_requests", "code_requests_away")
-		for what, got := range map[string]shown{"by the ID token": b.get(logoutPath("id_token_hint", of.idToken)), "by the button": b.answer(page)} {
+		for what, got := range map[string]page{"by the ID token": b.get(logoutPath("id_token_hint", of.idToken)), "by the button": b.answer(question)} {
 			if got.status < 500 || got.header.Get("Location") != "" || got.header.Get("Set-Cookie") != "" {
 				t.Errorf("%s: %d %v %s", what, got.status, got.header, got.body)
 			}
@@ -455,7 +455,7 @@ func TestLogoutOutage(t *testing.T) {
 		if !b.isSignedIn() || !s.refreshes(of) || len(receiver.received()) != 0 {
 			t.Error("the session has ended in part")
 		}
-		b.answer(page)
+		b.answer(question)
 		receiver.wait(t, 1)
 	})
 }

@@ -29,7 +29,7 @@ func TestRedirectPolicy(t *testing.T) {
 		}
 		s.patchClient("spa", kit.Object{"RedirectUris": uris})
 		for uri, target := range targets {
-			got := s.newBrowser().get(s.attempt("spa", "", uri, "openid").path()).asksFor(t, "username")
+			got := s.newBrowser().get(s.authorizationRequest("spa", "", uri, "openid").path()).asksFor(t, "username")
 			if policy := got.header.Get("Content-Security-Policy"); !strings.Contains(policy, "; form-action 'self' "+target+"; frame-ancestors") {
 				t.Errorf("%s: got policy %q", uri, policy)
 			}
@@ -42,7 +42,7 @@ func TestRedirectPolicy(t *testing.T) {
 func TestFormPostToApplication(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		s.patchClient("spa", kit.Object{"RedirectUris": []string{"com.example.app:/callback"}})
-		a := s.attempt("spa", "", "com.example.app:/callback", "openid")
+		a := s.authorizationRequest("spa", "", "com.example.app:/callback", "openid")
 		got := s.newBrowser().get(a.path("response_mode", "form_post")).response(t, "com.example.app:/callback")
 		if got.Get("error") != "invalid_request" || got.Get("state") != a.state {
 			t.Errorf("got response %v", got)
@@ -79,7 +79,7 @@ func TestLongestRequest(t *testing.T) {
 func TestPushedRequestStaysUsed(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		const target = "https://web.example/callback"
-		a, b := s.attempt("web", kit.ClientSecret, target, "openid"), s.newBrowser()
+		a, b := s.authorizationRequest("web", kit.ClientSecret, target, "openid"), s.newBrowser()
 		form := strings.TrimPrefix(a.path(), "/oauth/authorize?")
 		pushed := s.Server.Do("POST", "/oauth/par", kit.FormMedia, form+"&client_secret="+kit.ClientSecret)
 		first := b.get("/oauth/authorize?" + kit.EncodeForm("client_id", "web", "request_uri", pushed.Field("request_uri")))

@@ -8,9 +8,9 @@ import (
 )
 
 // reload asks for the page again, as a browser does after "reload" and "back".
-func (b *browser) reload(page shown) shown {
+func (b *browser) reload(p page) page {
 	b.t.Helper()
-	return b.get("/oauth/signin?state=" + url.QueryEscape(page.state(b.t)))
+	return b.get("/oauth/signin?state=" + url.QueryEscape(p.state(b.t)))
 }
 
 // TestReload tests that reloading a page sends no further code, and gives no consent.
@@ -33,7 +33,7 @@ func TestReload(t *testing.T) {
 			t.Errorf("back after the sign-in: %v", got)
 		}
 
-		consent := b.get(s.attempt("partner", "", "https://partner.example/callback", "openid", "email").path())
+		consent := b.get(s.authorizationRequest("partner", "", "https://partner.example/callback", "openid", "email").path())
 		for range 2 {
 			if consent = b.reload(consent); !strings.Contains(consent.body, `value="deny"`) {
 				t.Fatalf("a reload gave consent: %d %v %s", consent.status, consent.header, consent.body)

@@ -60,7 +60,7 @@ func TestRefusedRequests(t *testing.T) {
 // beside the request_uri are ignored.
 func TestPushedRequest(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
-		a := s.attempt("web", kit.ClientSecret, "https://web.example/callback", "openid")
+		a := s.authorizationRequest("web", kit.ClientSecret, "https://web.example/callback", "openid")
 		form := strings.TrimPrefix(a.path(), "/oauth/authorize?")
 		pushed := s.Server.Do(http.MethodPost, "/oauth/par", kit.FormMedia, form+"&client_secret="+kit.ClientSecret)
 		if pushed.Status != 201 {
@@ -93,7 +93,9 @@ func TestConsent(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		const target = "https://partner.example/callback"
 		b := s.newBrowser()
-		request := func(scopes ...string) *attempt { return s.attempt("partner", "", target, scopes...) }
+		request := func(scopes ...string) *authorizationRequest {
+			return s.authorizationRequest("partner", "", target, scopes...)
+		}
 		b.signIn(s.spa(), "jane")
 		a := request("openid", "email")
 		if got := b.get(a.path("prompt", "none")).response(t, target); got.Get("error") != "consent_required" {
@@ -134,7 +136,7 @@ func TestThirdPartyBeyondConsent(t *testing.T) {
 		b := s.newBrowser()
 		b.signIn(s.spa(), "jane")
 		for scope, may := range map[string]int{"openid": 403, "": 403, "openid Shopper": 403, "MeAdmin": 200} {
-			a := s.attempt("partner", "", target, strings.Fields(scope)...)
+			a := s.authorizationRequest("partner", "", target, strings.Fields(scope)...)
 			page := b.get(a.path("prompt", "consent"))
 			token, err := a.exchange(b.submit(page).response(t, target).Get("code"))
 			s.Must(err)

@@ -8,8 +8,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestNoSecretsAtRest tests that after a sign-in, the database and the log contain no secrets.
-func TestNoSecretsAtRest(t *testing.T) {
+// TestSignInPageStoresNoSecret tests that after a sign-in at the page, the database and the log
+// contain no secrets.
+func TestSignInPageStoresNoSecret(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
 		a, b := s.spa("openid"), s.newBrowser()
 		page := b.submit(b.get(a.path()), "username", "jane").asksFor(t, "one-time-code")

@@ -117,7 +117,7 @@ func TestSessionsAreNotForOthers(t *testing.T) {
 		s, _ := logoutSite(t, w)
 		b := s.newBrowser()
 		mine := b.signedIn("jane")
-		partner := s.attempt("partner", "", "https://partner.example/callback", "openid")
+		partner := s.authorizationRequest("partner", "", "https://partner.example/callback", "openid")
 		question := b.get(partner.path())
 		token, err := partner.exchange(b.submit(question).response(t, "https://partner.example/callback").Get("code"))
 		s.Must(err)

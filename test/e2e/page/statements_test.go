@@ -97,11 +97,11 @@ func (s *site) receiveVisitors(handler http.Handler, n int) {
 		r := httptest.NewRequestWithContext(s.t.Context(), http.MethodGet, s.spa().path(), nil)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
-		shown{w.Code, w.Header(), w.Body.String()}.asksFor(s.t, "username")
+		page{w.Code, w.Header(), w.Body.String()}.asksFor(s.t, "username")
 	}
 }
 
-func (b *browser) redeem(a *attempt, code string) kit.Response {
+func (b *browser) redeem(a *authorizationRequest, code string) kit.Response {
 	b.t.Helper()
 	return kit.MustIssue(b.t, "a code", b.server.Form("/oauth/token", "grant_type", "authorization_code", "code", code, "client_id", "spa",
 		"redirect_uri", callback, "code_verifier", a.verifier))

@@ -23,7 +23,7 @@ func TestSession(t *testing.T) {
 		s.Must(err)
 		hint, _ := token.Extra("id_token").(string)
 
-		silent := s.attempt("web", kit.ClientSecret, "https://web.example/callback", "openid")
+		silent := s.authorizationRequest("web", kit.ClientSecret, "https://web.example/callback", "openid")
 		again, err := silent.exchange(b.get(silent.path("prompt", "none")).response(t, "https://web.example/callback").Get("code"))
 		s.Must(err)
 		if again.RefreshToken != "" {

@@ -71,24 +71,24 @@ func (s *site) newBrowser() *browser {
 	}
 }
 
-// shown is an answer that a browser got.
-type shown struct {
+// page is a response that a browser received.
+type page struct {
 	status int
 	header http.Header
 	body   string
 }
 
-func (b *browser) send(r *http.Request) shown {
+func (b *browser) send(r *http.Request) page {
 	b.t.Helper()
 	response, err := b.client.Do(r)
 	b.Must(err)
 	defer response.Body.Close() //nolint:errcheck // only read
 	body, err := io.ReadAll(response.Body)
 	b.Must(err)
-	return shown{response.StatusCode, response.Header, string(body)}
+	return page{response.StatusCode, response.Header, string(body)}
 }
 
-func (b *browser) get(path string) shown {
+func (b *browser) get(path string) page {
 	b.t.Helper()
 	r, err := http.NewRequest(http.MethodGet, b.server.URL+path, nil)
 	b.Must(err)
@@ -96,9 +96,9 @@ func (b *browser) get(path string) shown {
 }
 
 // submit posts the form of a page with further fields name, value, …
-func (b *browser) submit(page shown, fields ...string) shown {
+func (b *browser) submit(p page, fields ...string) page {
 	b.t.Helper()
-	form := url.Values{"state": {page.state(b.t)}}
+	form := url.Values{"state": {p.state(b.t)}}
 	for i := 0; i+1 < len(fields); i += 2 {
 		form.Set(fields[i], fields[i+1])
 	}
@@ -111,7 +111,7 @@ func (b *browser) submit(page shown, fields ...string) shown {
 
 var stateField = regexp.MustCompile(`name="state" value="([A-Za-z0-9_-]+)"`)
 
-func (p shown) state(t *testing.T) string {
+func (p page) state(t *testing.T) string {
 	t.Helper()
 	found := stateField.FindStringSubmatch(p.body)
 	if found == nil {
@@ -121,7 +121,7 @@ func (p shown) state(t *testing.T) string {
 }
 
 // asksFor fails the test unless the page has status 200 and asks for a field.
-func (p shown) asksFor(t *testing.T, field string) shown {
+func (p page) asksFor(t *testing.T, field string) page {
 	t.Helper()
 	if p.status != 200 || !strings.Contains(p.body, `autocomplete="`+field+`"`) {
 		t.Fatalf("the page does not ask for %s: %d %v %s", field, p.status, p.header, p.body)
@@ -130,7 +130,7 @@ func (p shown) asksFor(t *testing.T, field string) shown {
 }
 
 // response returns the parameters with which the browser is sent to the client.
-func (p shown) response(t *testing.T, to string) url.Values {
+func (p page) response(t *testing.T, to string) url.Values {
 	t.Helper()
 	target, values, _ := strings.Cut(p.header.Get("Location"), "?")
 	if p.status != http.StatusSeeOther || target != to {
@@ -147,7 +147,7 @@ func (p shown) response(t *testing.T, to string) url.Values {
 }
 
 // alert returns the text of role=alert.
-func (p shown) alert() string {
+func (p page) alert() string {
 	found := regexp.MustCompile(`role="alert">([^<]*)<`).FindStringSubmatch(p.body)
 	if found == nil {
 		return ""
@@ -155,16 +155,16 @@ func (p shown) alert() string {
 	return html.UnescapeString(found[1])
 }
 
-// attempt has the parameters of a client's authorization request.
-type attempt struct {
+// authorizationRequest has the parameters of a client's authorization request.
+type authorizationRequest struct {
 	*site
 	config   oauth2.Config
 	verifier string
 	state    string
 }
 
-func (s *site) attempt(clientID, secret, redirectURI string, scopes ...string) *attempt {
-	return &attempt{
+func (s *site) authorizationRequest(clientID, secret, redirectURI string, scopes ...string) *authorizationRequest {
+	return &authorizationRequest{
 		site: s, verifier: oauth2.GenerateVerifier(), state: randomText(),
 		config: oauth2.Config{
 			ClientID: clientID, ClientSecret: secret, RedirectURL: redirectURI, Scopes: scopes,
@@ -175,12 +175,12 @@ func (s *site) attempt(clientID, secret, redirectURI string, scopes ...string) *
 	}
 }
 
-// spa is an attempt of the public client.
-func (s *site) spa(scopes ...string) *attempt {
+// spa returns an authorization request of the public client.
+func (s *site) spa(scopes ...string) *authorizationRequest {
 	if len(scopes) == 0 {
 		scopes = []string{"openid", "profile", "email"}
 	}
-	return s.attempt("spa", "", callback, scopes...)
+	return s.authorizationRequest("spa", "", callback, scopes...)
 }
 
 func randomText() string {
@@ -190,7 +190,7 @@ func randomText() string {
 }
 
 // path returns the authorization request with further parameters name, value, …
-func (a *attempt) path(more ...string) string {
+func (a *authorizationRequest) path(more ...string) string {
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(a.verifier)}
 	for i := 0; i+1 < len(more); i += 2 {
 		options = append(options, oauth2.SetAuthURLParam(more[i], more[i+1]))
@@ -199,13 +199,13 @@ func (a *attempt) path(more ...string) string {
 }
 
 // exchange redeems a code with x/oauth2.
-func (a *attempt) exchange(code string) (*oauth2.Token, error) {
+func (a *authorizationRequest) exchange(code string) (*oauth2.Token, error) {
 	return a.config.Exchange(context.WithValue(context.Background(), oauth2.HTTPClient, kit.HTTPClient), code, oauth2.VerifierOption(a.verifier))
 }
 
 // signIn signs a user in with a code from the inbox, and returns the parameters that the
 // client gets.
-func (b *browser) signIn(a *attempt, name string, more ...string) url.Values {
+func (b *browser) signIn(a *authorizationRequest, name string, more ...string) url.Values {
 	b.t.Helper()
 	page := b.get(a.path(more...)).asksFor(b.t, "username")
 	page = b.submit(page, "username", name).asksFor(b.t, "one-time-code")
