@@ -1,7 +1,6 @@
 package privacy
 
 import (
-	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -63,7 +62,7 @@ func (c *timingTest) pages(t *testing.T) {
 	v := c.visit(t)
 	t.Run("name", func(t *testing.T) {
 		ask := func(name string) kit.Response { return withoutState(v.submit(v.name, "username", name)) }
-		alike(t, http.StatusOK, cheapTries, c.of(ask, "knows", "ghost", "shade", "locks", "offed", "nopwd", "nomel")...)
+		alike(t, http.StatusOK, cheapTries, c.of(ask, hasPassword, unknownOnce, unknownAgain, isLocked, isDisabled, noPassword, noEmail)...)
 	})
 	for what, step := range map[string]struct {
 		field string
@@ -79,14 +78,14 @@ func (c *timingTest) pages(t *testing.T) {
 			var kinds []kind
 			for _, of := range indistinguishableUsers() {
 				names := usersOfAKind
-				if of == "ghost" { // each name is new until all were asked for
+				if of == unknownOnce { // each name is new until all were asked for
 					names = step.tries
 				}
 				states := make([]string, names)
 				for i := range states {
 					name := member(of, i)
-					if of == "ghost" {
-						name = fmt.Sprintf("%.4s-%03d", what, i)
+					if of == unknownOnce {
+						name = nameWithNumber("new-"+what, i)
 					}
 					states[i] = step.state(name)
 				}

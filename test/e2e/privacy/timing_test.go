@@ -36,6 +36,18 @@ MessageSenders:
   - {ID: sink, Name: Sink, MessageTypes: [OneTimePassword, ForgottenPassword], URL: "SINK/{messagetype}", SharedKey: key-of-the-message-sender, AllowAllBuyers: true}
 `
 
+// The kinds of users that no answer may distinguish. Their names begin with the kind.
+const (
+	hasPassword  = "password"    // has a password and no code
+	hasCode      = "code"        // has a password and a code
+	isLocked     = "locked"      // has a password and a code, and both are locked
+	isDisabled   = "disabled"    // has a password and is not active
+	noPassword   = "no-password" // has neither a password nor a code
+	noEmail      = "no-email"    // has a password and no e-mail address
+	unknownOnce  = "new-name"    // does not exist, and is named once
+	unknownAgain = "unknown"     // does not exist, and is named again and again
+)
+
 const (
 	usersOfAKind = 4 // number of users of each kind
 	cheapTries   = 60
@@ -91,13 +103,13 @@ func newTimingTest(t *testing.T, databaseURL string) *timingTest {
 		t.Fatal(err)
 	}
 	var people []string
-	for _, of := range []string{"knows", "coded", "locks", "offed", "nopwd", "nomel"} {
+	for _, of := range []string{hasPassword, hasCode, isLocked, isDisabled, noPassword, noEmail} {
 		for i := range usersOfAKind {
-			user := fmt.Sprintf(`{ID: %[1]s, Username: %[1]s, FirstName: A, LastName: B, Active: %[2]v`, member(of, i), of != "offed")
-			if of != "nopwd" {
+			user := fmt.Sprintf(`{ID: %[1]s, Username: %[1]s, FirstName: A, LastName: B, Active: %[2]v`, member(of, i), of != isDisabled)
+			if of != noPassword {
 				user += fmt.Sprintf(", PasswordHash: %q", hash)
 			}
-			if of != "nomel" {
+			if of != noEmail {
 				user += ", Email: " + member(of, i) + "@example.com"
 			}
 			people = append(people, user+"}")
@@ -109,7 +121,7 @@ func newTimingTest(t *testing.T, databaseURL string) *timingTest {
 	c.server = c.Serve("LATCHKEY_SHIELD=0", "LATCHKEY_GUESS_CEILING=1", "LATCHKEY_CLIENT_SECRET_LIMIT=10000/1s", "LATCHKEY_OTP_LIMIT_RECIPIENT=0")
 	c.WithApp(c.loosen) // no server would start with such a policy
 	for i := range usersOfAKind {
-		for _, of := range []string{"coded", "locks"} {
+		for _, of := range []string{hasCode, isLocked} {
 			if got := c.server.RequestCodeThrough("both", member(of, i), ""); got.Status != http.StatusNoContent {
 				t.Fatalf("request for a code: got %d %s, want 204", got.Status, got.Body)
 			}
@@ -135,8 +147,12 @@ func newSink(t *testing.T) (address string, arrived <-chan struct{}) {
 	return server.URL, came
 }
 
-// member returns the name of one user of a kind. The names of all kinds have the same length.
-func member(of string, i int) string { return fmt.Sprintf("%s-%02d", of, i%usersOfAKind) }
+// member returns the name of one user of a kind.
+func member(of string, i int) string { return nameWithNumber(of, i%usersOfAKind) }
+
+// nameWithNumber returns a name that begins with the text. All these names have the same length,
+// because the length of a name may change the time of an answer.
+func nameWithNumber(text string, i int) string { return fmt.Sprintf("%s%0*d", text, 18-len(text), i) }
 
 // loosen allows any number of guesses in the default profile.
 func (c *timingTest) loosen(ctx context.Context, a *server.App) error {
@@ -151,7 +167,7 @@ func (c *timingTest) loosen(ctx context.Context, a *server.App) error {
 // lock locks the users of the locked kinds, for passwords and for codes.
 func (c *timingTest) lock(ctx context.Context, a *server.App) error {
 	for i := range usersOfAKind {
-		key := storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: otp.NormalizeUsername(member("locks", i))}
+		key := storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: otp.NormalizeUsername(member(isLocked, i))}
 		p, err := a.Store.Principal(ctx, key)
 		if err != nil {
 			return err
@@ -168,14 +184,13 @@ func (c *timingTest) lock(ctx context.Context, a *server.App) error {
 	return nil
 }
 
-// of returns the named kinds of users, for a question about one user. A "ghost" is a new name
-// each time, and "shade" one of a few names. Neither name exists.
+// of returns the kinds of users, for a question about one user.
 func (c *timingTest) of(ask func(name string) kit.Response, kinds ...string) []kind {
 	var all []kind
 	for _, of := range kinds {
 		name := func(i int) string { return member(of, i) }
-		if of == "ghost" {
-			name = func(i int) string { return fmt.Sprintf("g%07d", c.Clock.Now().UnixNano()/1000%10_000_000) }
+		if of == unknownOnce {
+			name = func(i int) string { return nameWithNumber(of, int(c.Clock.Now().UnixNano()/1000%10_000_000)) }
 		}
 		all = append(all, kind{of, func(i int) kit.Response { return ask(name(i)) }})
 	}
@@ -188,12 +203,12 @@ func (c *timingTest) post(path, body string, header ...string) kit.Response {
 
 // requests requests codes.
 func (c *timingTest) requests(t *testing.T) {
-	kinds := []string{"knows", "ghost", "shade", "locks", "offed", "nopwd", "nomel"}
+	kinds := []string{hasPassword, unknownOnce, unknownAgain, isLocked, isDisabled, noPassword, noEmail}
 	for _, path := range []string{"/v1/password/onetimepassword", "/v1/password/reset"} {
 		t.Run(path, func(t *testing.T) {
 			ask := func(name string) kit.Response { return c.post(path, `{"ClientID":"both","Username":"`+name+`"}`) }
 			alike(t, http.StatusNoContent, cheapTries, append(c.of(ask, kinds...), kind{"mismatch", func(i int) kit.Response {
-				return c.post(path, fmt.Sprintf(`{"ClientID":"both","Username":%q,"Email":"%s@example.com"}`, member("knows", i), member("knows", i+1)))
+				return c.post(path, fmt.Sprintf(`{"ClientID":"both","Username":%q,"Email":"%s@example.com"}`, member(hasPassword, i), member(hasPassword, i+1)))
 			}})...)
 		})
 	}
@@ -211,12 +226,12 @@ func (c *timingTest) renewal(t *testing.T) {
 	ask := func(name string) kit.Response {
 		return c.server.Do(http.MethodPut, "/v1/password/reset/wrong-code", "application/json", `{"ClientID":"both","Username":"`+name+`","Password":"`+kit.TedPassword+`"}`)
 	}
-	alike(t, http.StatusBadRequest, cheapTries, c.of(ask, "knows", "ghost", "shade", "locks", "offed", "nopwd")...)
+	alike(t, http.StatusBadRequest, cheapTries, c.of(ask, hasPassword, unknownOnce, unknownAgain, isLocked, isDisabled, noPassword)...)
 }
 
 // indistinguishableUsers are the kinds that a wrong secret must not distinguish.
 func indistinguishableUsers() []string {
-	return []string{"knows", "ghost", "shade", "locks", "offed", "nopwd", "coded"}
+	return []string{hasPassword, unknownOnce, unknownAgain, isLocked, isDisabled, noPassword, hasCode}
 }
 
 // byToken requests account tokens of /v2.
@@ -260,7 +275,7 @@ func (c *timingTest) passwords(t *testing.T) {
 
 // emptyPasswords sends empty passwords. The answer and its time must not depend on the user.
 func (c *timingTest) emptyPasswords(t *testing.T) {
-	kinds := []string{"knows", "ghost", "locks", "offed", "nopwd"}
+	kinds := []string{hasPassword, unknownOnce, isLocked, isDisabled, noPassword}
 	for what, ask := range map[string]func(name string) kit.Response{
 		"either": func(name string) kit.Response { return c.grant("both", name, "") },
 		"codes":  func(name string) kit.Response { return c.grant("codes", name, "") },
@@ -281,7 +296,7 @@ func (c *timingTest) clients(t *testing.T) {
 			return c.server.Do(http.MethodPost, "/oauth/token", kit.FormMedia, kit.EncodeForm("grant_type", "client_credentials"), kit.BasicAuth(id, wrong)...)
 		},
 		"for a user": func(id string) kit.Response {
-			return c.server.Form("/oauth/token", "grant_type", "password", "client_id", id, "client_secret", wrong, "username", "knows-00", "password", kit.WrongCode)
+			return c.server.Form("/oauth/token", "grant_type", "password", "client_id", id, "client_secret", wrong, "username", member(hasPassword, 0), "password", kit.WrongCode)
 		},
 	} {
 		status := http.StatusBadRequest

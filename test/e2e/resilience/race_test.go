@@ -160,7 +160,7 @@ func lastGuess(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, na
 	if limit := len(servers) * (1 + 10*won); compared > limit {
 		t.Errorf("got %d compared wrong guesses on %d servers, right one accepted: %d; want at most %d", compared, len(servers), won, limit)
 	}
-	isLockedOut(a, t, servers, client, name, code)
+	mustBeLockedOut(a, t, servers, client, name, code)
 }
 
 // allGuesses sends 300 guesses before any failure.
@@ -172,12 +172,12 @@ func allGuesses(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, n
 	if limit := len(servers) * 10 * (1 + won); compared > limit {
 		t.Errorf("got %d compared wrong guesses on %d servers, right one accepted: %d; want at most %d", compared, len(servers), won, limit)
 	}
-	isLockedOut(a, t, servers, client, name, code)
+	mustBeLockedOut(a, t, servers, client, name, code)
 }
 
-// isLockedOut checks that the login is locked after so many wrong guesses, that ten are
-// counted, and that the right code is refused.
-func isLockedOut(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, name, code string) {
+// mustBeLockedOut fails the test unless the login is locked, ten guesses are counted, and the
+// right code is refused.
+func mustBeLockedOut(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, name, code string) {
 	t.Helper()
 	if state := a.Login(name).Lockout; state.Failures != 10 || !state.Locked(a.Clock.Now()) {
 		t.Errorf("%s: got %+v, want 10 failures and a lock", name, state)
