@@ -3,7 +3,6 @@ package signin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -28,7 +27,6 @@ func TestLockout(t *testing.T) {
 			{Name: "one counter for all spellings", Run: spellings},
 			{Name: "restart and second replica", Run: countsPersist},
 			{Name: "a busy hasher hides no guess", Run: busyHasher},
-			{Name: "a day of guessing", Run: dayOfGuessing},
 		})
 	})
 }
@@ -241,39 +239,6 @@ func busyHasher(t *testing.T, a *kit.OneServer) {
 		}
 		kit.MustIssue(t, name+": right password, no code outstanding", a.Server.SignIn("idle-"+name, kit.Password))
 	}
-}
-
-// dayOfGuessing tests that the most patient attacker has at most 25 guesses in a day. It
-// requests a new code as often as that helps, and uses fifty addresses.
-func dayOfGuessing(t *testing.T, a *kit.OneServer) {
-	a.AddUsers("d6")
-	for begun, tries := a.Clock.Now(), 0; a.Clock.Now().Before(begun.Add(24 * time.Hour)); tries++ {
-		if tries > 300 {
-			t.Fatal("got no lock after 300 tries")
-		}
-		if got := a.Server.RequestCodeThrough("kiosk", "d6", ""); got.Status != http.StatusNoContent {
-			t.Fatalf("code request: got %d %s, want 204", got.Status, got.Body)
-		}
-		a.StoreCode("d6", "0123ABCD", nil) // otherwise there may be no live code to guess
-		address := fmt.Sprintf("198.51.100.%d", tries%50)
-		got := a.Server.Do(http.MethodPost, "/oauth/token", kit.FormMedia, kit.EncodeForm(append(kit.ClientFields("kiosk"),
-			"grant_type", "password", "username", "d6", "password", kit.WrongCode)...), "X-Forwarded-For", address)
-		kit.MustRefuse(t, "guess", got, kit.WrongCredentialsBody)
-		// Once locked, wait for the end of the lock, and also try before it.
-		if state, now := a.Login("d6").Lockout, a.Clock.Now(); state.Locked(now) {
-			a.Clock.Advance(min(state.LockedUntil.Sub(now), 47*time.Minute))
-		}
-	}
-	a.AwaitMessages()
-	counted, compared := a.Failures("d6"), a.WrongGuesses("d6")
-	if counted != compared || compared > 25 || compared < 15 {
-		t.Errorf("got %d compared and %d counted guesses in a day, want the same, 15 to 25", compared, counted)
-	}
-	t.Logf("%d guesses in a day", compared)
-
-	// A new code does not reset the count, and the right code is refused now.
-	a.StoreCode("d6", "01234567", nil)
-	kit.MustRefuse(t, "right code in the end", a.Server.SignInThrough("kiosk", "d6", "01234567"), kit.WrongCredentialsBody)
 }
 
 // TestLockedLoginsAreRefusedEverywhere tests that a locked or disabled login, user, client or
