@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"latchkey/keys"
+	"latchkey/oauth/surface"
 )
 
 // TestSessionFitsIntoCookie tests that the tokens of an administrator with 200 roles fit into the
@@ -50,5 +52,32 @@ func TestSessionFitsIntoCookie(t *testing.T) {
 	}
 	if _, err := c.unpack(string(changed)); err == nil {
 		t.Error("got no error for a changed cookie, want one")
+	}
+}
+
+// TestSignInIsTooOld tests that a sign-in may be as old as SessionIdle, and that an ID token
+// without the time of the sign-in is refused.
+func TestSignInIsTooOld(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	c := &Console{cfg: Config{SessionIdle: 2 * time.Hour, Runtime: surface.Runtime{Now: func() time.Time { return now }}}}
+	token := func(claims string) string { return "h." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".s" }
+	signedIn := func(ago time.Duration) string { return token(fmt.Sprintf(`{"auth_time":%d}`, now.Add(-ago).Unix())) }
+	for what, test := range map[string]struct {
+		idToken string
+		want    bool
+	}{
+		"now":                 {signedIn(0), false},
+		"two hours ago":       {signedIn(2 * time.Hour), false},
+		"a second earlier":    {signedIn(2*time.Hour + time.Second), true},
+		"without auth_time":   {token(`{}`), true},
+		"auth_time is a text": {token(`{"auth_time":"1893553445"}`), true},
+		"claims are no JSON":  {token(`auth_time`), true},
+		"no JWT":              {"auth_time", true},
+		"no ID token":         {"", true},
+	} {
+		if got := c.isTooOld(test.idToken); got != test.want {
+			t.Errorf("%s: got %v, want %v", what, got, test.want)
+		}
 	}
 }

@@ -54,6 +54,9 @@ func (b *browser) cookies() []*http.Cookie {
 			kept = append(kept, c)
 		}
 	}
+	if len(kept) == 0 {
+		b.t.Fatal("got no cookie of the console, want one")
+	}
 	return kept
 }
 
