@@ -21,7 +21,7 @@ LEAN = GOTMPDIR=$${TMPDIR:-/tmp} TMPDIR=$$(.ci/tempdir) GOGC=400 GORACE=atexit_s
 
 # LONGEST are the packages that begin first, so that none of them is still running alone
 # at the end.
-LONGEST = ./storage/gormstore ./test/e2e/admin ./test/e2e/console ./test/e2e/privacy ./test/e2e/resilience ./test/e2e/accounts ./test/e2e/signin ./test/e2e/tokens
+LONGEST = ./storage/gormstore $(addprefix ./test/e2e/,privacy admin operations page resilience signin replicas console tokens docs delivery accounts)
 
 # EXAMPLES are modules of their own: servers of other teams that import the grants.
 EXAMPLES = grantsonly withgormstore signinpage authorizationcode
@@ -30,7 +30,7 @@ EXAMPLES = grantsonly withgormstore signinpage authorizationcode
 CHAOS ?= 3m
 SEED ?= 0
 
-.PHONY: help test check build release image deploy-test lint vuln bench bench-costs bench-delivery bench-console chaos fuzz docs strangers module oidc-basic visitors browser
+.PHONY: help test test-module test-examples check build release image deploy-test lint vuln bench bench-costs bench-delivery bench-console chaos fuzz docs strangers module oidc-basic visitors browser
 
 # help lists the targets.
 help:
@@ -42,16 +42,23 @@ test:
 	.ci/pgbouncer
 	test -z "$$(gofmt -l .)"
 	$(GO) vet $(RACE) -tags strangers,deployment ./...
+	$(MAKE) --no-print-directory -j 2 test-module test-examples
+
+# test-module runs the tests of this module.
+test-module:
 	$(LEAN) $(GO) test $(RACE) -vet=off $(PARALLEL) -timeout 40m $(LONGEST) ./...
+
+# test-examples runs the tests of the examples, which are modules of their own.
+test-examples:
 	for example in $(EXAMPLES); do (cd docs/examples/$$example && $(GO) vet $(RACE) ./... && $(GO) test $(RACE) -vet=off ./...) || exit 1; done
 
-# check runs what is quick: format, vet, and the tests without the end-to-end stories.
+# check runs what is quick: format, vet, and the tests without end-to-end stories, poolers and standbys.
 check:
 	.ci/postgresql
 	.ci/pgbouncer
 	test -z "$$(gofmt -l .)"
 	$(GO) vet -tags strangers,deployment,browser ./...
-	$(LEAN) $(GO) test -vet=off $$($(GO) list ./... | grep -v /test/e2e/)
+	$(LEAN) $(GO) test -short -vet=off $(PARALLEL) ./storage/gormstore ./cmd/... $$($(GO) list ./... | grep -v /test/e2e/)
 
 # build makes a static binary in bin, with version, commit and date.
 build:

@@ -39,13 +39,17 @@ func onBoth(t *testing.T, test func(t *testing.T, url string)) {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
+	run := storetest.Run
+	if testing.Short() {
+		run = storetest.RunBriefly
+	}
 	for dialect, fresh := range map[string]func(*testing.T) string{
 		"sqlite":   func(t *testing.T) string { return gormtest.SQLite(t) },
 		"postgres": func(t *testing.T) string { return gormtest.Postgres(t).Database(t) },
 	} {
 		t.Run(dialect, func(t *testing.T) {
 			t.Parallel()
-			storetest.Run(t, func(t *testing.T) storetest.Database {
+			run(t, func(t *testing.T) storetest.Database {
 				url := fresh(t)
 				return func(t *testing.T) storetest.Store {
 					// With two connections, a method that takes a second connection inside a

@@ -11,8 +11,8 @@ import (
 	"latchkey/storage"
 )
 
-func testAudit(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testAudit(t *testing.T, s suite) {
+	s.run(t, cases{
 		"events are stored":                            testAuditKept,
 		"later events have higher IDs":                 testAuditIDs,
 		"a batch is all or nothing":                    testAuditBatch,
@@ -21,7 +21,7 @@ func testAudit(t *testing.T, fresh func(*testing.T) Database) {
 		"events are chained":                           testAuditChained,
 		"filters select events":                        testAuditFilter,
 		"concurrent writers make one chain":            testAuditRace,
-	}.run(t, fresh)
+	})
 }
 
 // events returns all audit events in the order of their IDs.

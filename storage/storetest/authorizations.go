@@ -9,14 +9,16 @@ import (
 	"latchkey/storage"
 )
 
-func testAuthorizations(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testAuthorizations(t *testing.T, s suite) {
+	s.run(t, cases{
 		"a code is redeemed once":                      testRedeemAuthorization,
 		"a code without its session is refused":        testAuthorizationSession,
 		"an authorization has the state of its member": testAuthorizationMember,
-		"of many redemptions one takes effect":         raceAuthorizations,
-		"a redemption or the end of its session":       raceAuthorizationAndEnd,
-	}.run(t, fresh)
+	})
+	s.runRepeating(t, cases{
+		"of many redemptions one takes effect":   raceAuthorizations,
+		"a redemption or the end of its session": raceAuthorizationAndEnd,
+	})
 }
 
 // redeemAuthorization redeems a code for a family of the session.

@@ -7,14 +7,14 @@ import (
 	"latchkey/storage"
 )
 
-func testChanges(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testChanges(t *testing.T, s suite) {
+	s.run(t, cases{
 		"a client disabled on another replica is seen": testDisabledElsewhere,
 		"all kinds of configuration notify":            testNotifiedKinds,
 		"a transaction notifies at its commit":         testNotifiedAtCommit,
 		"own changes are seen at once":                 testOwnChanges,
 		"Run ends with its context without error":      testRunEnds,
-	}.run(t, fresh)
+	})
 }
 
 // listen runs the store until the test ends and returns a channel of its change

@@ -9,8 +9,8 @@ import (
 	"latchkey/storage"
 )
 
-func testConfiguration(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testConfiguration(t *testing.T, s suite) {
+	s.run(t, cases{
 		"the defaults exist":                    testDefaults,
 		"an unused default profile is listed":   testUsedProfiles,
 		"a client cannot have the ID of a user": testClientIsNoUser,
@@ -26,7 +26,7 @@ func testConfiguration(t *testing.T, fresh func(*testing.T) Database) {
 		"unknown references are not found":      testReferences,
 		"absent records are not found":          testAbsentConfiguration,
 		"the store answers":                     func(t *testing.T, w *fixture) { check(t, w.store.Ping(w.ctx)) },
-	}.run(t, fresh)
+	})
 }
 
 func testDefaults(t *testing.T, w *fixture) {

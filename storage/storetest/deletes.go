@@ -9,24 +9,26 @@ import (
 	"latchkey/storage"
 )
 
-func testDeletes(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
-		"a client is deleted with its secrets":                            testDeleteClient,
-		"a security profile is deleted with its assignments":              testDeleteSecurityProfile,
-		"a password profile is deleted with its logins":                   testDeletePasswordProfile,
-		"a password profile in use is not deleted":                        testDeleteUsedProfile,
-		"a sender is deleted":                                             testDeleteSender,
-		"a login is deleted with its records":                             testDeleteLogin,
-		"a user is deleted with its records":                              testDeleteUser,
-		"an account is deleted with its users":                            testDeleteAccount,
-		"deletions of this replica are seen at once":                      testDeletedHere,
-		"deletions of another replica are seen":                           testDeletedElsewhere,
-		"a deletion can be rolled back":                                   testDeleteRollsBack,
-		"absent records and other versions":                               testDeleteRefused,
-		"a user is deleted as it was read, with its login":                testDeleteUserAsRead,
+func testDeletes(t *testing.T, s suite) {
+	s.run(t, cases{
+		"a client is deleted with its secrets":               testDeleteClient,
+		"a security profile is deleted with its assignments": testDeleteSecurityProfile,
+		"a password profile is deleted with its logins":      testDeletePasswordProfile,
+		"a password profile in use is not deleted":           testDeleteUsedProfile,
+		"a sender is deleted":                                testDeleteSender,
+		"a login is deleted with its records":                testDeleteLogin,
+		"a user is deleted with its records":                 testDeleteUser,
+		"an account is deleted with its users":               testDeleteAccount,
+		"deletions of this replica are seen at once":         testDeletedHere,
+		"deletions of another replica are seen":              testDeletedElsewhere,
+		"a deletion can be rolled back":                      testDeleteRollsBack,
+		"absent records and other versions":                  testDeleteRefused,
+		"a user is deleted as it was read, with its login":   testDeleteUserAsRead,
+	})
+	s.runRepeating(t, cases{
 		"a concurrent sign-in leaves no live family":                      raceDelete,
 		"a concurrent sign-in of a profile's login leaves no live family": raceDeleteProfile,
-	}.run(t, fresh)
+	})
 }
 
 func testDeleteClient(t *testing.T, w *fixture) {

@@ -9,16 +9,18 @@ import (
 	"latchkey/storage"
 )
 
-func testDeliveryConfigs(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
-		"a delivery config is stored":                     testDeliveryConfig,
-		"an outdated version is stale":                    testDeliveryConfigStale,
-		"a config that a sender uses is not deleted":      testDeliveryConfigUsed,
-		"own changes are seen at once":                    testDeliveryConfigOwn,
-		"changes of another replica are seen":             testDeliveryConfigElsewhere,
-		"a change can be rolled back":                     testDeliveryConfigRollback,
+func testDeliveryConfigs(t *testing.T, s suite) {
+	s.run(t, cases{
+		"a delivery config is stored":                testDeliveryConfig,
+		"an outdated version is stale":               testDeliveryConfigStale,
+		"a config that a sender uses is not deleted": testDeliveryConfigUsed,
+		"own changes are seen at once":               testDeliveryConfigOwn,
+		"changes of another replica are seen":        testDeliveryConfigElsewhere,
+		"a change can be rolled back":                testDeliveryConfigRollback,
+	})
+	s.runRepeating(t, cases{
 		"a config is not deleted while a sender takes it": raceDeliveryConfig,
-	}.run(t, fresh)
+	})
 }
 
 func fullDeliveryConfig(id string) storage.DeliveryConfig {

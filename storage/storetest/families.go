@@ -7,15 +7,15 @@ import (
 	"latchkey/storage"
 )
 
-func testFamilies(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testFamilies(t *testing.T, s suite) {
+	s.run(t, cases{
 		"a family advances one generation at a time": testAdvance,
 		"a revoked family stays revoked":             testRevoke,
 		"a family has the current state of its user": testFamilyUser,
 		"a token can be revoked":                     testRevokeToken,
 		"the token status contains the family":       testTokenStatusFamily,
 		"the token status contains the user":         testTokenStatusUser,
-	}.run(t, fresh)
+	})
 }
 
 func testAdvance(t *testing.T, w *fixture) {

@@ -9,17 +9,17 @@ import (
 )
 
 // testFamilyUses uses refresh tokens before their family is read.
-func testFamilyUses(t *testing.T, fresh func(*testing.T) Database) {
+func testFamilyUses(t *testing.T, s suite) {
 	all := cases{
-		"the ordinary case takes effect":      useOrdinary,
-		"rotations are those of two steps":    useRotations,
-		"a restored family is as before":      useRestored,
-		"one of concurrent uses takes effect": raceUses,
+		"the ordinary case takes effect":   useOrdinary,
+		"rotations are those of two steps": useRotations,
+		"a restored family is as before":   useRestored,
 	}
 	for name, change := range unusualUses() {
 		all["nothing changes: "+name] = useUnusual(change)
 	}
-	all.run(t, fresh)
+	s.run(t, all)
+	s.runRepeating(t, cases{"one of concurrent uses takes effect": raceUses})
 }
 
 // usable begins a family of bob and returns the use that fits it.

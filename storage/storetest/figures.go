@@ -7,13 +7,13 @@ import (
 	"latchkey/storage"
 )
 
-func testFigures(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testFigures(t *testing.T, s suite) {
+	s.run(t, cases{
 		"requests are found by IDs and names":           testFindRequests,
 		"the funnel counts what happened in the period": testCodeFunnel,
 		"the activity of senders":                       testSenderActivity,
 		"a test message is sent by nobody else":         testTestMessage,
-	}.run(t, fresh)
+	})
 }
 
 // attempt claims the messages that are due and stores the outcome of each.

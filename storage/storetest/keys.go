@@ -8,8 +8,8 @@ import (
 	"latchkey/storage"
 )
 
-func testKeys(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testKeys(t *testing.T, s suite) {
+	s.run(t, cases{
 		"signing keys are stored":                   testSigningKeys,
 		"a change of keys is atomic":                testWholeKeyChange,
 		"a key has one successor":                   testOneSuccessor,
@@ -19,7 +19,7 @@ func testKeys(t *testing.T, fresh func(*testing.T) Database) {
 		"one of concurrent first peppers is stored": testPepperRace,
 		"secrets are resealed":                      testReseal,
 		"a secret that changed is not resealed":     testResealRace,
-	}.run(t, fresh)
+	})
 }
 
 func adding(k ...storage.SigningKey) storage.SigningKeyChange {

@@ -9,19 +9,21 @@ import (
 	"latchkey/storage"
 )
 
-func testLimits(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
-		"a burst passes, then one after each gap":      testBurst,
-		"a refused request charges nothing":            testRefusalIsFree,
-		"the budget that recovers last is named":       testWorstBudget,
-		"another limit applies from the next charge":   testLimitChanges,
-		"a request needs room in both limits":          testLongLimit,
-		"requests may be charged out of order":         testSlack,
-		"full budgets are swept":                       testSweptLimits,
+func testLimits(t *testing.T, s suite) {
+	s.run(t, cases{
+		"a burst passes, then one after each gap":    testBurst,
+		"a refused request charges nothing":          testRefusalIsFree,
+		"the budget that recovers last is named":     testWorstBudget,
+		"another limit applies from the next charge": testLimitChanges,
+		"a request needs room in both limits":        testLongLimit,
+		"requests may be charged out of order":       testSlack,
+		"full budgets are swept":                     testSweptLimits,
+	})
+	s.runRepeating(t, cases{
 		"a burst is exact for any number of callers":   raceLimit,
 		"one of many requests is the last one allowed": raceLastPlace,
 		"callers with several budgets do not deadlock": raceBudgets,
-	}.run(t, fresh)
+	})
 }
 
 // budget returns a charge to a budget of five requests, and one more every two minutes.

@@ -14,8 +14,8 @@ import (
 	"latchkey/storage"
 )
 
-func testLists(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testLists(t *testing.T, s suite) {
+	s.run(t, cases{
 		"filters select the matching records":        testFilters,
 		"every field sorts, with and without pages":  testSorts,
 		"scopes exclude other records":               testScopes,
@@ -31,7 +31,7 @@ func testLists(t *testing.T, fresh func(*testing.T) Database) {
 		"the most expensive query":                   testLargeQuery,
 		"a transaction lists its own writes":         testListInTx,
 		"an empty list":                              testEmptyList,
-	}.run(t, fresh)
+	})
 }
 
 func testFilters(t *testing.T, w *fixture) {

@@ -8,15 +8,15 @@ import (
 	"latchkey/storage"
 )
 
-func testMembers(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testMembers(t *testing.T, s suite) {
+	s.run(t, cases{
 		"memberships are listed in pages":                 testMembersPages,
 		"a membership is found by account ID":             testMember,
 		"a membership is found by its ID":                 testMembershipByID,
 		"a family contains the membership in its account": testScopeOfFamily,
 		"the token status contains the membership":        testScopeOfTokenStatus,
 		"without a membership the result is ErrNotFound":  testNoMember,
-	}.run(t, fresh)
+	})
 }
 
 // addMembership makes bob a member of a new account. after is the age of the fixture at

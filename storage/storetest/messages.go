@@ -9,8 +9,8 @@ import (
 	"latchkey/storage"
 )
 
-func testMessages(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testMessages(t *testing.T, s suite) {
+	s.run(t, cases{
 		"a claim counts the attempt":                        testClaimMessage,
 		"a message is claimed when due":                     testClaimDue,
 		"excepted senders are skipped":                      testClaimExcept,
@@ -19,7 +19,7 @@ func testMessages(t *testing.T, fresh func(*testing.T) Database) {
 		"a lease can be extended":                           testExtendLease,
 		"an attempt whose lease was lost is stale":          testLateAttempt,
 		"expired messages lose their payload":               testExpire,
-	}.run(t, fresh)
+	})
 }
 
 func (w *fixture) claim(at time.Time) []storage.Message {

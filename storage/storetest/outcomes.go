@@ -13,7 +13,7 @@ import (
 
 // testOutcomes compares the statements of a store with lockout.Apply, which defines what they
 // should do.
-func testOutcomes(t *testing.T, fresh func(*testing.T) Database) {
+func testOutcomes(t *testing.T, s suite) {
 	tests := cases{}
 	for seed := range uint64(4) {
 		tests[fmt.Sprint("random outcomes ", seed)] = func(t *testing.T, w *fixture) {
@@ -28,7 +28,7 @@ func testOutcomes(t *testing.T, fresh func(*testing.T) Database) {
 			}
 		}
 	}
-	tests.run(t, fresh)
+	s.runRepeating(t, tests)
 }
 
 // outcomes applies random outcomes both to a login of the store and to a state.

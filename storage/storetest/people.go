@@ -8,8 +8,8 @@ import (
 	"latchkey/storage"
 )
 
-func testPeople(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testPeople(t *testing.T, s suite) {
+	s.run(t, cases{
 		"an account is stored":                    testAccount,
 		"a user is stored":                        testUser,
 		"a login is stored":                       testLogin,
@@ -26,7 +26,7 @@ func testPeople(t *testing.T, fresh func(*testing.T) Database) {
 		"deactivation ends what was issued":       testValidFrom,
 		"permissions of a client have a time":     testPermittedSince,
 		"a recreated client is a new one":         testRecreatedClient,
-	}.run(t, fresh)
+	})
 }
 
 func testAccount(t *testing.T, w *fixture) {

@@ -10,8 +10,8 @@ import (
 
 // testMissingReferences tests that an error about a missing record names the field that refers to
 // it, and that empty keys are refused by name.
-func testMissingReferences(t *testing.T, fresh func(*testing.T) Database) {
-	cases{"errors name the field and the missing record": testMissingParents}.run(t, fresh)
+func testMissingReferences(t *testing.T, s suite) {
+	s.run(t, cases{"errors name the field and the missing record": testMissingParents})
 }
 
 func testMissingParents(t *testing.T, w *fixture) {

@@ -7,8 +7,8 @@ import (
 	"latchkey/storage"
 )
 
-func testRoles(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testRoles(t *testing.T, s suite) {
+	s.run(t, cases{
 		"a security profile is stored":                       testSecurityProfile,
 		"a security profile is assigned and unassigned":      testAssign,
 		"roles come from every assignment":                   testRoleSources,
@@ -17,7 +17,7 @@ func testRoles(t *testing.T, fresh func(*testing.T) Database) {
 		"a security profile of another replica is seen":      testNewProfileSeen,
 		"a security profile without assignments is no error": testNoParties,
 		"the roles of admin users are found":                 testAdminRoles,
-	}.run(t, fresh)
+	})
 }
 
 func (w *fixture) profile(id string, policy storage.PasswordPolicy, roles ...string) storage.SecurityProfile {

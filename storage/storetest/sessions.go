@@ -10,8 +10,8 @@ import (
 	"latchkey/storage"
 )
 
-func testSessions(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testSessions(t *testing.T, s suite) {
+	s.run(t, cases{
 		"a sign-in begins a session":                  testBeginSession,
 		"a refused sign-in begins nothing":            testBeginSessionRefused,
 		"a sign-in renews the session of its login":   testRenewSession,
@@ -24,9 +24,11 @@ func testSessions(t *testing.T, fresh func(*testing.T) Database) {
 		"ended sessions are swept":                    testSessionsSwept,
 		"consents are replaced":                       testConsent,
 		"the end of a consent ends its tokens":        testEndConsent,
-		"a redemption or the end of its consent":      raceAuthorizationAndEndConsent,
 		"sessions and consents end with their user":   testSessionsDeleted,
-	}.run(t, fresh)
+	})
+	s.runRepeating(t, cases{
+		"a redemption or the end of its consent": raceAuthorizationAndEndConsent,
+	})
 }
 
 func (w *fixture) session(id string) storage.Session {

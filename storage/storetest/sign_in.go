@@ -7,8 +7,8 @@ import (
 	"latchkey/storage"
 )
 
-func testSignIn(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testSignIn(t *testing.T, s suite) {
+	s.run(t, cases{
 		"a principal is complete":                   testPrincipal,
 		"an unknown name is no error":               testUnknownName,
 		"an unknown profile is not found":           testUnknownProfile,
@@ -23,7 +23,7 @@ func testSignIn(t *testing.T, fresh func(*testing.T) Database) {
 		"a refused settlement changes nothing":      testRefused,
 		"a settlement that fails changes nothing":   testSettleFails,
 		"a success makes older failures stale":      testFailureThenSuccess,
-	}.run(t, fresh)
+	})
 }
 
 func testPrincipal(t *testing.T, w *fixture) {

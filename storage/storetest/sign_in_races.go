@@ -11,8 +11,8 @@ import (
 )
 
 // testRaces runs concurrent calls on two replicas.
-func testRaces(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testRaces(t *testing.T, s suite) {
+	s.runRepeating(t, cases{
 		"a code is redeemed once":                        raceRedeem,
 		"a lock that came first refuses":                 raceLock,
 		"no failure is lost":                             raceFailures,
@@ -24,7 +24,7 @@ func testRaces(t *testing.T, fresh func(*testing.T) Database) {
 		"versions are not overwritten":                   raceVersions,
 		"a client has ten secrets at most":               raceSecrets,
 		"concurrent changes of a secret are all applied": raceSecretChanges,
-	}.run(t, fresh)
+	})
 }
 
 // replicas opens a second store on the fixture's database. The result alternates between

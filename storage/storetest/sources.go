@@ -9,8 +9,8 @@ import (
 
 // testSources tests the known sources of a login, and which lock applies to which
 // source.
-func testSources(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testSources(t *testing.T, s suite) {
+	s.run(t, cases{
 		"an address is known after a sign-in from it":            testRemember,
 		"a known address keeps its ID":                           testRememberAgain,
 		"the source that was not used longest is replaced":       testEvict,
@@ -37,15 +37,17 @@ func testSources(t *testing.T, fresh func(*testing.T) Database) {
 		"a notice for an unknown login is handled alike":         testUnknownLoginNotice,
 		"a spent ID stays spent":                                 testSpend,
 		"an answer is kept until it ends":                        testKeptAnswers,
-		"there are never too many sources":                       raceRemember,
-		"an address becomes known once":                          raceRememberOne,
-		"the lock of a source that came first refuses":           raceSourceLock,
-		"no failure from a source is lost":                       raceSourceFailures,
-		"valid sign-ins from one source all pass":                raceSourceLogins,
-		"a code is redeemed once from a source":                  raceSourceRedeem,
-		"an ID is spent once":                                    raceSpend,
-		"one answer is kept":                                     raceKeptAnswers,
-	}.run(t, fresh)
+	})
+	s.runRepeating(t, cases{
+		"there are never too many sources":             raceRemember,
+		"an address becomes known once":                raceRememberOne,
+		"the lock of a source that came first refuses": raceSourceLock,
+		"no failure from a source is lost":             raceSourceFailures,
+		"valid sign-ins from one source all pass":      raceSourceLogins,
+		"a code is redeemed once from a source":        raceSourceRedeem,
+		"an ID is spent once":                          raceSpend,
+		"one answer is kept":                           raceKeptAnswers,
+	})
 }
 
 const home, away = "203.0.113.7", "198.51.100.9"

@@ -1,18 +1,28 @@
 package storetest
 
-import (
-	"slices"
-	"testing"
-)
+import "testing"
 
 // Database opens a store on one database. Each call opens another store on the same
 // database, which is closed at the end of the test.
 type Database func(t *testing.T) Store
 
-// Run runs the suite. fresh creates a new, migrated database for a test. without names the parts of
-// the suite that do not run.
-func Run(t *testing.T, fresh func(t *testing.T) Database, without ...string) {
-	for name, part := range map[string]func(*testing.T, func(*testing.T) Database){
+// Run runs the suite. fresh creates a new, migrated database for a test.
+func Run(t *testing.T, fresh func(t *testing.T) Database) { suite{fresh: fresh}.runParts(t) }
+
+// RunBriefly is Run without the tests that repeat statements: of concurrent callers, and of random
+// outcomes. Use it for a second way to the same database, which locks rows in the same way, or if
+// only short tests run.
+func RunBriefly(t *testing.T, fresh func(t *testing.T) Database) {
+	suite{fresh: fresh, brief: true}.runParts(t)
+}
+
+type suite struct {
+	fresh func(t *testing.T) Database
+	brief bool // without the tests that repeat statements
+}
+
+func (s suite) runParts(t *testing.T) {
+	for name, part := range map[string]func(*testing.T, suite){
 		"Configuration":   testConfiguration,
 		"People":          testPeople,
 		"Roles":           testRoles,
@@ -45,12 +55,9 @@ func Run(t *testing.T, fresh func(t *testing.T) Database, without ...string) {
 		"Authorizations":  testAuthorizations,
 		"Tasks":           testTasks,
 	} {
-		if slices.Contains(without, name) {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			part(t, fresh)
+			part(t, s)
 		})
 	}
 }
@@ -58,11 +65,18 @@ func Run(t *testing.T, fresh func(t *testing.T) Database, without ...string) {
 // cases are tests by name. Each one gets its own database.
 type cases map[string]func(t *testing.T, w *fixture)
 
-func (c cases) run(t *testing.T, fresh func(*testing.T) Database) {
-	for name, test := range c {
+func (s suite) run(t *testing.T, tests cases) {
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, newFixture(t, fresh(t)))
+			test(t, newFixture(t, s.fresh(t)))
 		})
+	}
+}
+
+// runRepeating runs tests that execute the same statements many times.
+func (s suite) runRepeating(t *testing.T, tests cases) {
+	if !s.brief {
+		s.run(t, tests)
 	}
 }

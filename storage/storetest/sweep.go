@@ -8,8 +8,8 @@ import (
 	"latchkey/storage"
 )
 
-func testSweep(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testSweep(t *testing.T, s suite) {
+	s.run(t, cases{
 		"ended records are swept":                  testSwept,
 		"live records are kept":                    testKept,
 		"a sweep is bounded for each table":        testSweepBounded,
@@ -17,7 +17,7 @@ func testSweep(t *testing.T, fresh func(*testing.T) Database) {
 		"attempts end with their message":          testSweptAttempts,
 		"overdue rows are reported":                testOverdue,
 		"old failures of unknown logins are swept": testSweptUnknownLogins,
-	}.run(t, fresh)
+	})
 }
 
 func testSwept(t *testing.T, w *fixture) {

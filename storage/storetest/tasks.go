@@ -8,13 +8,13 @@ import (
 	"latchkey/storage"
 )
 
-func testTasks(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testTasks(t *testing.T, s suite) {
+	s.run(t, cases{
 		"a task is stored with its progress and result": testTaskKept,
 		"tasks wait in order, and are not unlimited":    testTaskOrder,
 		"a kind does not wait for all of another":       testTaskKinds,
 		"expired tasks are swept":                       testTaskSwept,
-	}.run(t, fresh)
+	})
 }
 
 func (w *fixture) task(id string, after time.Duration) storage.Task {

@@ -8,17 +8,19 @@ import (
 	"latchkey/storage"
 )
 
-func testTimelines(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
-		"an unresolved request":                    testTimelineOpen,
-		"attempts are listed":                      testTimelineAttempts,
-		"a redeemed code":                          testTimelineRedeemed,
-		"a retired code":                           testTimelineRetired,
-		"a code that a new password ended":         testTimelinePassword,
-		"messages are listed":                      testListMessages,
-		"a queued message can be made due":         testHurry,
+func testTimelines(t *testing.T, s suite) {
+	s.run(t, cases{
+		"an unresolved request":            testTimelineOpen,
+		"attempts are listed":              testTimelineAttempts,
+		"a redeemed code":                  testTimelineRedeemed,
+		"a retired code":                   testTimelineRetired,
+		"a code that a new password ended": testTimelinePassword,
+		"messages are listed":              testListMessages,
+		"a queued message can be made due": testHurry,
+	})
+	s.runRepeating(t, cases{
 		"a redemption is not lost to a newer code": raceRetire,
-	}.run(t, fresh)
+	})
 }
 
 func (w *fixture) timeline(requestID string) storage.Timeline {

@@ -8,8 +8,8 @@ import (
 	"latchkey/storage"
 )
 
-func testTransactions(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testTransactions(t *testing.T, s suite) {
+	s.run(t, cases{
 		"a transaction commits":                                testCommit,
 		"an error rolls back":                                  testRollback,
 		"a nested transaction joins":                           testNested,
@@ -17,7 +17,7 @@ func testTransactions(t *testing.T, fresh func(*testing.T) Database) {
 		"values read in a transaction are not cached":          testForgets,
 		"a canceled context is not ErrUnavailable":             testCancelled,
 		"many transactions on few connections do not deadlock": testManyTransactions,
-	}.run(t, fresh)
+	})
 }
 
 func putRealm(s Store, id string) func(context.Context) error {

@@ -9,8 +9,8 @@ import (
 	"latchkey/storage"
 )
 
-func testUsers(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testUsers(t *testing.T, s suite) {
+	s.run(t, cases{
 		"a user is added with login, account and invitation": testAddUser,
 		"a user is added alone":                              testAddUserAlone,
 		"a conflict adds nothing":                            testAddUserConflicts,
@@ -20,9 +20,11 @@ func testUsers(t *testing.T, fresh func(*testing.T) Database) {
 		"a change that fails changes nothing":                testChangeRollsBack,
 		"a principal is found by its login's ID":             testPrincipalOf,
 		"revoked tokens stay revoked":                        testRevokeTokens,
-		"one of concurrent users gets the username":          raceAddUser,
-		"one of concurrent changes of a version is applied":  raceChangeUser,
-	}.run(t, fresh)
+	})
+	s.runRepeating(t, cases{
+		"one of concurrent users gets the username":         raceAddUser,
+		"one of concurrent changes of a version is applied": raceChangeUser,
+	})
 }
 
 // newUser returns a user to add with a login and an invitation.

@@ -8,8 +8,8 @@ import (
 	"latchkey/storage"
 )
 
-func testVerifications(t *testing.T, fresh func(*testing.T) Database) {
-	cases{
+func testVerifications(t *testing.T, s suite) {
+	s.run(t, cases{
 		"a verification code is issued":           testVerification,
 		"a newer code replaces it":                testVerificationReplaced,
 		"one-time and verification codes coexist": testBothCodes,
@@ -18,7 +18,7 @@ func testVerifications(t *testing.T, fresh func(*testing.T) Database) {
 		"a verification code does not sign in":    testVerificationSignIn,
 		"a mailed code verifies the address":      testVerifiedEmail,
 		"a mailed verification code does as well": testVerifiedEmailByRenewal,
-	}.run(t, fresh)
+	})
 }
 
 // is calls errors.Is.

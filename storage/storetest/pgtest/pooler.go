@@ -23,9 +23,11 @@ type Pooler struct {
 }
 
 // Pooler starts a PgBouncer in transaction mode with Debian's defaults, which shares size
-// connections to each database among all clients. It stops when the test ends.
+// connections to each database among all clients. It stops when the test ends. If only
+// short tests run, the test is skipped.
 func (s *Server) Pooler(tb testing.TB, size int) *Pooler {
 	tb.Helper()
+	skipShort(tb)
 	program, err := pgbouncer()
 	if err != nil {
 		if inCI() {

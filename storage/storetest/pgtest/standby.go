@@ -16,9 +16,10 @@ import (
 )
 
 // StartReplicated starts a server for one test that can have standbys. It stops when the
-// test ends.
+// test ends. If only short tests run, the test is skipped.
 func StartReplicated(tb testing.TB, cfg Config) *Server {
 	tb.Helper()
+	skipShort(tb)
 	cfg.Replicated = true
 	s, err := Start(cfg)
 	if err != nil {
@@ -30,6 +31,14 @@ func StartReplicated(tb testing.TB, cfg Config) *Server {
 		}
 	})
 	return s
+}
+
+// skipShort skips a test that starts servers of its own if only short tests run ("make check").
+func skipShort(tb testing.TB) {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("a short run starts no servers for one test")
+	}
 }
 
 // Standby starts a server that follows this one by streaming replication, and waits until
