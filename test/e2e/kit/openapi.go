@@ -37,45 +37,77 @@ func UnlistedPatterns() []string {
 // documentChecker is an http.RoundTripper that compares each request and response with
 // the OpenAPI document of the server.
 type documentChecker struct {
+	*openAPIDocument
 	t    testing.TB
 	next http.RoundTripper
-	doc  *openapi3.T
+}
+
+// openAPIDocument is a document that was read and validated. The servers of a test process
+// share it, because the library is slow.
+type openAPIDocument struct {
+	spec *openapi3.T
 	mux  *http.ServeMux // the paths of the document as patterns, and the unlisted patterns
 
 	mu   sync.Mutex
 	seen map[string]bool // schemas and shapes of compared bodies
 }
 
+// openAPIDocuments are the documents that this process has read, by their texts.
+var openAPIDocuments struct {
+	mu     sync.Mutex
+	byText map[string]*openAPIDocument
+}
+
 // CheckDocument compares all further requests and responses with the OpenAPI document.
 func (m *OrderCloud) CheckDocument(t *testing.T) {
 	t.Helper()
-	w := &documentChecker{t: t, next: HTTPClient.Transport, doc: m.OpenAPIDocument(t), mux: http.NewServeMux(), seen: map[string]bool{}}
-	for path, item := range w.doc.Paths.Map() {
-		for method := range item.Operations() {
-			w.mux.Handle(method+" "+path, http.NotFoundHandler())
-		}
+	m.HTTPClient = &http.Client{
+		Timeout: HTTPClient.Timeout, Transport: &documentChecker{openAPIDocument: m.fetchOpenAPIDocument(t), t: t, next: HTTPClient.Transport},
 	}
-	for _, pattern := range UnlistedPatterns() {
-		w.mux.Handle(pattern, http.NotFoundHandler())
-	}
-	m.HTTPClient = &http.Client{Timeout: HTTPClient.Timeout, Transport: w}
 }
 
-// OpenAPIDocument fetches the document and validates it.
-func (m *OrderCloud) OpenAPIDocument(t *testing.T) *openapi3.T {
+// fetchOpenAPIDocument fetches the document of the server. All servers of this type have the
+// same one, because it contains their issuer and no address.
+func (m *OrderCloud) fetchOpenAPIDocument(t *testing.T) *openAPIDocument {
 	t.Helper()
 	got := m.Send(m.First, "", http.MethodGet, "/openapi.json", nil)
 	if got.Status != http.StatusOK || got.Header.Get("Content-Type") != "application/json" || got.Header.Get("Cache-Control") != "public, max-age=300" {
 		t.Fatalf("got %d %v, want 200", got.Status, got.Header)
 	}
-	doc, err := openapi3.NewLoader().LoadFromData([]byte(closed(t, got.Body)))
+	documents := &openAPIDocuments
+	documents.mu.Lock()
+	defer documents.mu.Unlock()
+	d, ok := documents.byText[got.Body]
+	if !ok {
+		d = readOpenAPIDocument(t, got.Body)
+		if documents.byText == nil {
+			documents.byText = map[string]*openAPIDocument{}
+		}
+		documents.byText[got.Body] = d
+	}
+	return d
+}
+
+// readOpenAPIDocument reads a document and validates it.
+func readOpenAPIDocument(t *testing.T, text string) *openAPIDocument {
+	t.Helper()
+	spec, err := openapi3.NewLoader().LoadFromData([]byte(closed(t, text)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := doc.Validate(context.WithoutCancel(t.Context())); err != nil || !doc.IsOpenAPI31OrLater() {
-		t.Fatalf("OpenAPI %s: %v", doc.OpenAPI, err)
+	if err := spec.Validate(context.WithoutCancel(t.Context())); err != nil || !spec.IsOpenAPI31OrLater() {
+		t.Fatalf("OpenAPI %s: %v", spec.OpenAPI, err)
 	}
-	return doc
+	d := &openAPIDocument{spec: spec, mux: http.NewServeMux(), seen: map[string]bool{}}
+	for path, item := range spec.Paths.Map() {
+		for method := range item.Operations() {
+			d.mux.Handle(method+" "+path, http.NotFoundHandler())
+		}
+	}
+	for _, pattern := range UnlistedPatterns() {
+		d.mux.Handle(pattern, http.NotFoundHandler())
+	}
+	return d
 }
 
 // closed forbids members in each object of a document that the document does not name.
@@ -138,7 +170,7 @@ func (w *documentChecker) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // isNew reports whether no body of this schema and shape was compared before. The library
 // is slow.
-func (w *documentChecker) isNew(schema string, body []byte) bool {
+func (w *openAPIDocument) isNew(schema string, body []byte) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	key := schema + outline(body)
@@ -184,9 +216,9 @@ func drain(body *io.ReadCloser) ([]byte, error) {
 }
 
 // route returns the operation of a request with the pattern.
-func (w *documentChecker) route(r *http.Request, pattern string) (*routers.Route, map[string]string) {
+func (w *openAPIDocument) route(r *http.Request, pattern string) (*routers.Route, map[string]string) {
 	_, path, _ := strings.Cut(pattern, " ")
-	item := w.doc.Paths.Value(path)
+	item := w.spec.Paths.Value(path)
 	parameters := map[string]string{}
 	segments := strings.Split(r.URL.EscapedPath(), "/")
 	for i, name := range strings.Split(path, "/") {
@@ -194,7 +226,7 @@ func (w *documentChecker) route(r *http.Request, pattern string) (*routers.Route
 			parameters[strings.Trim(name, "{}")], _ = url.PathUnescape(segments[i])
 		}
 	}
-	return &routers.Route{Spec: w.doc, Path: path, PathItem: item, Method: r.Method, Operation: item.GetOperation(r.Method)}, parameters
+	return &routers.Route{Spec: w.spec, Path: path, PathItem: item, Method: r.Method, Operation: item.GetOperation(r.Method)}, parameters
 }
 
 // linesOfJSON is the media type of bodies with a JSON document on each line.
