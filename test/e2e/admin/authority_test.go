@@ -327,45 +327,45 @@ func (g *fullAccessRecords) v2Attempts() []escalation {
 // writing operation, with each documented role and with all roles except FullAccess together.
 // All attempts must be refused and change nothing. FullAccess may make all of the changes.
 func TestOnlyFullAccessMakesFullAccessChanges(t *testing.T) {
-	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
-		g := newGuarded(t, m)
-		writes := g.writes(t)
-		tokens := map[string]string{}
-		var all []string
-		for _, o := range writes {
-			for _, role := range o.roles {
-				if tokens[role] == "" {
-					tokens[role] = worker(m, t, "only-"+role, role)
-					all = append(all, role)
-				}
+	t.Parallel()
+	m := kit.OneOrderCloud(t)
+	g := newGuarded(t, m)
+	writes := g.writes(t)
+	tokens := map[string]string{}
+	var all []string
+	for _, o := range writes {
+		for _, role := range o.roles {
+			if tokens[role] == "" {
+				tokens[role] = worker(m, t, "only-"+role, role)
+				all = append(all, role)
 			}
 		}
-		everything := worker(m, t, "every-role", all...)
-		before := g.state(t)
-		attempts := g.attempts()
-		for _, a := range attempts {
-			o := writes[a.operation]
-			if o.method == "" {
-				t.Fatalf("got no writing operation %s", a.operation)
-			}
-			for _, role := range o.roles {
-				g.tries(t, a, o.method, role, tokens[role])
-			}
-			g.tries(t, a, o.method, "every role", everything)
+	}
+	everything := worker(m, t, "every-role", all...)
+	before := g.state(t)
+	attempts := g.attempts()
+	for _, a := range attempts {
+		o := writes[a.operation]
+		if o.method == "" {
+			t.Fatalf("got no writing operation %s", a.operation)
 		}
-		if diff := cmp.Diff(before, g.state(t)); diff != "" {
-			t.Errorf("the attempts changed (-before +after):\n%s", diff)
+		for _, role := range o.roles {
+			g.tries(t, a, o.method, role, tokens[role])
 		}
-		g.classified(t, writes, attempts)
-		for _, a := range attempts {
-			if a.unknown {
-				continue
-			}
-			if got := m.Send(m.First, m.AdminToken, writes[a.operation].method, a.path, a.body); got.Status >= 300 {
-				t.Errorf("FullAccess: %s %s %s: got %d %s", a.operation, a.path, a.body, got.Status, got.Body)
-			}
+		g.tries(t, a, o.method, "every role", everything)
+	}
+	if diff := cmp.Diff(before, g.state(t)); diff != "" {
+		t.Errorf("the attempts changed (-before +after):\n%s", diff)
+	}
+	g.classified(t, writes, attempts)
+	for _, a := range attempts {
+		if a.unknown {
+			continue
 		}
-	})
+		if got := m.Send(m.First, m.AdminToken, writes[a.operation].method, a.path, a.body); got.Status >= 300 {
+			t.Errorf("FullAccess: %s %s %s: got %d %s", a.operation, a.path, a.body, got.Status, got.Body)
+		}
+	}
 }
 
 func (g *fullAccessRecords) tries(t *testing.T, a escalation, method, who, token string) {
@@ -431,51 +431,51 @@ func (g *fullAccessRecords) state(t *testing.T) map[string]string {
 // client or sender cannot change it. When an administrator gives a client more roles, the
 // response and the audit event name the secrets that the client already has.
 func TestRaisedClientReportsItsSecrets(t *testing.T) {
-	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
-		g := newGuarded(t, m)
-		lesser := worker(m, t, "lesser", "ApiClientAdmin", "MessageSenderAdmin", "MessageConfigAssignmentAdmin", "SecurityProfileAdmin")
+	t.Parallel()
+	m := kit.OneOrderCloud(t)
+	g := newGuarded(t, m)
+	lesser := worker(m, t, "lesser", "ApiClientAdmin", "MessageSenderAdmin", "MessageConfigAssignmentAdmin", "SecurityProfileAdmin")
 
-		made := m.DoAs(t, lesser, 201, "POST", "/v1/apiclients", `{"ID":"robot","AppName":"Robot","ClientSecret":"`+plantedSecret+`"}`)
-		mustName(t, made, "AppName", "ClientSecret")
-		m.DoAs(t, lesser, 201, "POST", "/v1/apiclients/robot/secrets", `{"Name":"second"}`)
-		changed := m.DoAs(t, lesser, 200, "PATCH", "/v1/apiclients/robot", `{"ClientSecret":"`+plantedSecret+`-2","AccessTokenDuration":60}`)
-		mustName(t, changed, "AccessTokenDuration", "ClientSecret")
-		if notice := changed.Header.Get("Latchkey-Notice"); notice != "" {
-			t.Errorf("got the notice %q, want none", notice)
-		}
-		same := m.DoAs(t, lesser, 200, "PATCH", "/v1/apiclients/robot", `{"ClientSecret":"`+plantedSecret+`-2"}`)
-		if same.Header.Get("Latchkey-Changed") != "" {
-			t.Errorf("got the changed members %q, want none", same.Header.Get("Latchkey-Changed"))
-		}
+	made := m.DoAs(t, lesser, 201, "POST", "/v1/apiclients", `{"ID":"robot","AppName":"Robot","ClientSecret":"`+plantedSecret+`"}`)
+	mustName(t, made, "AppName", "ClientSecret")
+	m.DoAs(t, lesser, 201, "POST", "/v1/apiclients/robot/secrets", `{"Name":"second"}`)
+	changed := m.DoAs(t, lesser, 200, "PATCH", "/v1/apiclients/robot", `{"ClientSecret":"`+plantedSecret+`-2","AccessTokenDuration":60}`)
+	mustName(t, changed, "AccessTokenDuration", "ClientSecret")
+	if notice := changed.Header.Get("Latchkey-Notice"); notice != "" {
+		t.Errorf("got the notice %q, want none", notice)
+	}
+	same := m.DoAs(t, lesser, 200, "PATCH", "/v1/apiclients/robot", `{"ClientSecret":"`+plantedSecret+`-2"}`)
+	if same.Header.Get("Latchkey-Changed") != "" {
+		t.Errorf("got the changed members %q, want none", same.Header.Get("Latchkey-Changed"))
+	}
 
-		raised := m.Do(t, 200, "PATCH", "/v1/apiclients/robot", `{"DefaultContextUserName":"boss"}`)
-		mustName(t, raised, "DefaultContextUserName")
-		secrets := m.Do(t, 200, "GET", "/v1/apiclients/robot/secrets", nil)
-		for i := range 2 {
-			id, _ := at(t, secrets, "Items", []string{"0", "1"}[i], "ID").(string)
-			if notice := raised.Header.Get("Latchkey-Notice"); id == "" || !strings.Contains(notice, id) || !strings.Contains(notice, "FullAccess") {
-				t.Errorf("got the notice %q, want it to name FullAccess and secret %q", notice, id)
-			}
+	raised := m.Do(t, 200, "PATCH", "/v1/apiclients/robot", `{"DefaultContextUserName":"boss"}`)
+	mustName(t, raised, "DefaultContextUserName")
+	secrets := m.Do(t, 200, "GET", "/v1/apiclients/robot/secrets", nil)
+	for i := range 2 {
+		id, _ := at(t, secrets, "Items", []string{"0", "1"}[i], "ID").(string)
+		if notice := raised.Header.Get("Latchkey-Notice"); id == "" || !strings.Contains(notice, id) || !strings.Contains(notice, "FullAccess") {
+			t.Errorf("got the notice %q, want it to name FullAccess and secret %q", notice, id)
 		}
-		for _, body := range []string{`{"DefaultContextUserName":null}`, `{"DefaultContextUserName":null,"ClientSecret":"x-` + plantedSecret + `"}`} {
-			m.DoAs(t, lesser, 403, "PATCH", "/v1/apiclients/robot", body)
-		}
-		mustHearOfChange(m, t, "ApiClient/robot", "apiclient.created", "AccessTokenDuration Active AllowedCredentials", false)
-		mustHearOfChange(m, t, "ApiClient/robot", "apiclient.updated", "AccessTokenDuration ClientSecret", true)
-		mustHearOfChange(m, t, "ApiClient/robot", "apiclient.updated", "DefaultContextUserName", true)
-		mustHearOfChange(m, t, "ApiClient/robot", "apiclient.raised", "", true)
+	}
+	for _, body := range []string{`{"DefaultContextUserName":null}`, `{"DefaultContextUserName":null,"ClientSecret":"x-` + plantedSecret + `"}`} {
+		m.DoAs(t, lesser, 403, "PATCH", "/v1/apiclients/robot", body)
+	}
+	mustHearOfChange(m, t, "ApiClient/robot", "apiclient.created", "AccessTokenDuration Active AllowedCredentials", false)
+	mustHearOfChange(m, t, "ApiClient/robot", "apiclient.updated", "AccessTokenDuration ClientSecret", true)
+	mustHearOfChange(m, t, "ApiClient/robot", "apiclient.updated", "DefaultContextUserName", true)
+	mustHearOfChange(m, t, "ApiClient/robot", "apiclient.raised", "", true)
 
-		m.DoAs(t, lesser, 403, "DELETE", "/v1/messagesenders/staff/assignments", nil)
-		mustName(t, m.Do(t, 200, "PATCH", "/v1/messagesenders/plain", `{"SharedKey":"another"}`), "SharedKey")
-		mustName(t, m.Do(t, 200, "PATCH", "/v1/integrations/deliveryconfig/hook", `{"DeliveryTargets":{"MessageSender":{"Secret":"another"}}}`), "DeliveryTargets.MessageSender.Secret")
-		mustName(t, m.Do(t, 200, "PATCH", "/v1/adminusers/boss", `{"Password":"`+kit.TedPassword+`"}`), "Password")
-		mustHearOfChange(m, t, "AdminUser/boss", "adminuser.updated", "Password PasswordLastSetDate", true)
-		mustName(t, m.Do(t, 200, "PATCH", "/v1/securityprofiles/strict", `{"PasswordConfig":{"LockoutDuration":7}}`), "PasswordConfig.LockoutDuration")
-		put := m.Do(t, 200, "PUT", kit.RealmPath+"/password-profiles/default", `{"data":{"type":"password_profile","lockout_threshold":7}}`)
-		mustName(t, put, "lockout_threshold")
-		mustHearOfChange(m, t, "password_profile/default", "password_profile.updated", "lockout_threshold", true)
-		mustName(t, m.Do(t, 200, "PUT", "/v2/accounts/"+g.account+"/account-memberships/"+g.membership, `{"data":{"type":"account_membership","roles":[]}}`), "roles")
-	})
+	m.DoAs(t, lesser, 403, "DELETE", "/v1/messagesenders/staff/assignments", nil)
+	mustName(t, m.Do(t, 200, "PATCH", "/v1/messagesenders/plain", `{"SharedKey":"another"}`), "SharedKey")
+	mustName(t, m.Do(t, 200, "PATCH", "/v1/integrations/deliveryconfig/hook", `{"DeliveryTargets":{"MessageSender":{"Secret":"another"}}}`), "DeliveryTargets.MessageSender.Secret")
+	mustName(t, m.Do(t, 200, "PATCH", "/v1/adminusers/boss", `{"Password":"`+kit.TedPassword+`"}`), "Password")
+	mustHearOfChange(m, t, "AdminUser/boss", "adminuser.updated", "Password PasswordLastSetDate", true)
+	mustName(t, m.Do(t, 200, "PATCH", "/v1/securityprofiles/strict", `{"PasswordConfig":{"LockoutDuration":7}}`), "PasswordConfig.LockoutDuration")
+	put := m.Do(t, 200, "PUT", kit.RealmPath+"/password-profiles/default", `{"data":{"type":"password_profile","lockout_threshold":7}}`)
+	mustName(t, put, "lockout_threshold")
+	mustHearOfChange(m, t, "password_profile/default", "password_profile.updated", "lockout_threshold", true)
+	mustName(t, m.Do(t, 200, "PUT", "/v2/accounts/"+g.account+"/account-memberships/"+g.membership, `{"data":{"type":"account_membership","roles":[]}}`), "roles")
 }
 
 // mustName expects an answer that lists these members as changed. It may list others too.
@@ -517,45 +517,45 @@ func mustHearOfChange(m *kit.OrderCloud, t *testing.T, object, action, changed s
 // TestLesserRolesStillWork tests that administrators of each type can work on records without
 // more roles than their own.
 func TestLesserRolesStillWork(t *testing.T) {
-	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
-		g := newGuarded(t, m)
-		clients := worker(m, t, "clients", "ApiClientAdmin")
-		m.DoAs(t, clients, 201, "POST", "/v1/apiclients", `{"ID":"shop","AppName":"Shop","AllowAnyBuyer":true,"MaximumGrantedRoles":["Shopper"],"ClientSecret":"`+kit.ClientSecret+`"}`)
-		m.DoAs(t, clients, 200, "PATCH", "/v1/apiclients/shop", `{"DefaultContextUserName":"ann","IsAnonBuyer":true}`)
-		m.DoAs(t, clients, 204, "POST", "/v1/apiclients/assignments", `{"ApiClientID":"shop","BuyerID":"acme"}`)
-		id := m.DoAs(t, clients, 201, "POST", "/v1/apiclients/shop/secrets", `{}`).Field("ID")
-		m.DoAs(t, clients, 204, "DELETE", "/v1/apiclients/shop/secrets/"+id, nil)
-		m.DoAs(t, clients, 204, "DELETE", "/v1/apiclients/shop", nil)
+	t.Parallel()
+	m := kit.OneOrderCloud(t)
+	g := newGuarded(t, m)
+	clients := worker(m, t, "clients", "ApiClientAdmin")
+	m.DoAs(t, clients, 201, "POST", "/v1/apiclients", `{"ID":"shop","AppName":"Shop","AllowAnyBuyer":true,"MaximumGrantedRoles":["Shopper"],"ClientSecret":"`+kit.ClientSecret+`"}`)
+	m.DoAs(t, clients, 200, "PATCH", "/v1/apiclients/shop", `{"DefaultContextUserName":"ann","IsAnonBuyer":true}`)
+	m.DoAs(t, clients, 204, "POST", "/v1/apiclients/assignments", `{"ApiClientID":"shop","BuyerID":"acme"}`)
+	id := m.DoAs(t, clients, 201, "POST", "/v1/apiclients/shop/secrets", `{}`).Field("ID")
+	m.DoAs(t, clients, 204, "DELETE", "/v1/apiclients/shop/secrets/"+id, nil)
+	m.DoAs(t, clients, 204, "DELETE", "/v1/apiclients/shop", nil)
 
-		senders := worker(m, t, "senders", "MessageSenderAdmin", "DeliveryConfigAdmin")
-		m.DoAs(t, senders, 200, "PATCH", "/v1/messagesenders/plain", `{"URL":"`+m.SenderInbox.URL+`/x"}`)
-		m.DoAs(t, senders, 204, "POST", "/v1/messagesenders/assignments", `{"MessageSenderID":"plain","BuyerID":"acme"}`)
-		m.DoAs(t, senders, 201, "POST", "/v1/integrations/deliveryconfig", `{"ID":"own","Name":"Own","DeliveryTargets":{"MessageSender":{"Endpoint":"`+m.SenderInbox.URL+`","Secret":"k"}}}`)
-		m.DoAs(t, senders, 200, "PATCH", "/v1/messagesenders/plain", `{"DeliveryConfigID":"own"}`)
-		m.DoAs(t, senders, 200, "PATCH", "/v1/integrations/deliveryconfig/own", `{"Enabled":false}`)
-		m.DoAs(t, senders, 204, "DELETE", "/v1/messagesenders/plain", nil)
-		m.DoAs(t, senders, 204, "DELETE", "/v1/integrations/deliveryconfig/own", nil)
+	senders := worker(m, t, "senders", "MessageSenderAdmin", "DeliveryConfigAdmin")
+	m.DoAs(t, senders, 200, "PATCH", "/v1/messagesenders/plain", `{"URL":"`+m.SenderInbox.URL+`/x"}`)
+	m.DoAs(t, senders, 204, "POST", "/v1/messagesenders/assignments", `{"MessageSenderID":"plain","BuyerID":"acme"}`)
+	m.DoAs(t, senders, 201, "POST", "/v1/integrations/deliveryconfig", `{"ID":"own","Name":"Own","DeliveryTargets":{"MessageSender":{"Endpoint":"`+m.SenderInbox.URL+`","Secret":"k"}}}`)
+	m.DoAs(t, senders, 200, "PATCH", "/v1/messagesenders/plain", `{"DeliveryConfigID":"own"}`)
+	m.DoAs(t, senders, 200, "PATCH", "/v1/integrations/deliveryconfig/own", `{"Enabled":false}`)
+	m.DoAs(t, senders, 204, "DELETE", "/v1/messagesenders/plain", nil)
+	m.DoAs(t, senders, 204, "DELETE", "/v1/integrations/deliveryconfig/own", nil)
 
-		profiles := worker(m, t, "profiles", "SecurityProfileAdmin", "BuyerAdmin", "Shopper")
-		m.DoAs(t, profiles, 204, "POST", "/v1/securityprofiles/assignments", `{"SecurityProfileID":"loose","BuyerID":"acme"}`)
-		m.DoAs(t, profiles, 200, "PATCH", "/v1/securityprofiles/loose", `{"Roles":["Shopper"]}`)
-		m.DoAs(t, profiles, 200, "PUT", "/v2/settings/account-authentication", `{"data":{"type":"account_authentication_settings","enable_self_signup":true}}`)
-		m.DoAs(t, profiles, 200, "PUT", kit.RealmPath, `{"data":{"type":"authentication-realm","name":"Shoppers"}}`)
-		made := m.DoAs(t, profiles, 201, "POST", kit.RealmPath+"/password-profiles", `{"data":{"type":"password_profile","name":"Shoppers"}}`)
-		own, _ := at(t, made, "data", "id").(string)
-		m.DoAs(t, profiles, 200, "PUT", kit.RealmPath+"/password-profiles/"+own, `{"data":{"type":"password_profile","lockout_threshold":4}}`)
-		m.DoAs(t, profiles, 204, "DELETE", kit.RealmPath+"/password-profiles/"+own, nil)
-		path := "/v2/accounts/" + g.account + "/account-memberships/" + g.membership
-		m.Do(t, 200, "PUT", path, `{"data":{"type":"account_membership","roles":["Shopper"]}}`)
-		m.DoAs(t, profiles, 200, "PUT", path, `{"data":{"type":"account_membership","roles":["BuyerAdmin"]}}`)
-		m.DoAs(t, profiles, 204, "DELETE", path, nil)
+	profiles := worker(m, t, "profiles", "SecurityProfileAdmin", "BuyerAdmin", "Shopper")
+	m.DoAs(t, profiles, 204, "POST", "/v1/securityprofiles/assignments", `{"SecurityProfileID":"loose","BuyerID":"acme"}`)
+	m.DoAs(t, profiles, 200, "PATCH", "/v1/securityprofiles/loose", `{"Roles":["Shopper"]}`)
+	m.DoAs(t, profiles, 200, "PUT", "/v2/settings/account-authentication", `{"data":{"type":"account_authentication_settings","enable_self_signup":true}}`)
+	m.DoAs(t, profiles, 200, "PUT", kit.RealmPath, `{"data":{"type":"authentication-realm","name":"Shoppers"}}`)
+	made := m.DoAs(t, profiles, 201, "POST", kit.RealmPath+"/password-profiles", `{"data":{"type":"password_profile","name":"Shoppers"}}`)
+	own, _ := at(t, made, "data", "id").(string)
+	m.DoAs(t, profiles, 200, "PUT", kit.RealmPath+"/password-profiles/"+own, `{"data":{"type":"password_profile","lockout_threshold":4}}`)
+	m.DoAs(t, profiles, 204, "DELETE", kit.RealmPath+"/password-profiles/"+own, nil)
+	path := "/v2/accounts/" + g.account + "/account-memberships/" + g.membership
+	m.Do(t, 200, "PUT", path, `{"data":{"type":"account_membership","roles":["Shopper"]}}`)
+	m.DoAs(t, profiles, 200, "PUT", path, `{"data":{"type":"account_membership","roles":["BuyerAdmin"]}}`)
+	m.DoAs(t, profiles, 204, "DELETE", path, nil)
 
-		// An administrator with all roles of the others manages them.
-		m.Do(t, 200, "PATCH", "/v1/securityprofiles/all", `{"Roles":["Shopper"],"CustomRoles":["Vault"]}`)
-		peer := worker(m, t, "peer", "AdminUserAdmin", "SecurityProfileAdmin", "ApiClientAdmin", "Shopper", "Vault")
-		m.DoAs(t, peer, 200, "PATCH", "/v1/adminusers/boss", `{"Phone":"+41"}`)
-		m.DoAs(t, peer, 200, "PATCH", "/v1/apiclients/as-boss", `{"ClientSecret":"`+plantedSecret+`"}`)
-		m.DoAs(t, peer, 204, "POST", "/v1/securityprofiles/assignments", `{"SecurityProfileID":"loose","UserID":"boss"}`)
-		m.DoAs(t, peer, 200, "PUT", kit.RealmPath+"/password-profiles/default", `{"data":{"type":"password_profile","lockout_threshold":5}}`)
-	})
+	// An administrator with all roles of the others manages them.
+	m.Do(t, 200, "PATCH", "/v1/securityprofiles/all", `{"Roles":["Shopper"],"CustomRoles":["Vault"]}`)
+	peer := worker(m, t, "peer", "AdminUserAdmin", "SecurityProfileAdmin", "ApiClientAdmin", "Shopper", "Vault")
+	m.DoAs(t, peer, 200, "PATCH", "/v1/adminusers/boss", `{"Phone":"+41"}`)
+	m.DoAs(t, peer, 200, "PATCH", "/v1/apiclients/as-boss", `{"ClientSecret":"`+plantedSecret+`"}`)
+	m.DoAs(t, peer, 204, "POST", "/v1/securityprofiles/assignments", `{"SecurityProfileID":"loose","UserID":"boss"}`)
+	m.DoAs(t, peer, 200, "PUT", kit.RealmPath+"/password-profiles/default", `{"data":{"type":"password_profile","lockout_threshold":5}}`)
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,6 +12,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"modernc.org/sqlite"
 
 	"latchkey/oauth/server"
 	"latchkey/storage"
@@ -149,18 +153,25 @@ func signInsDuring(m *kit.OrderCloud, t *testing.T, token, path string) []kit.Re
 	return lists
 }
 
+func init() { // SQLite has no function that waits
+	sqlite.MustRegisterScalarFunction("sleep", 0, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
+		time.Sleep(20 * time.Millisecond)
+		return int64(1), nil
+	})
+}
+
 // makeConfigsEndless makes the database compute for ever for every list of delivery configs,
 // until restore is called.
 func makeConfigsEndless(m *kit.OrderCloud, t *testing.T) (restore func()) {
 	t.Helper()
-	driver, source := "pgx", m.DatabaseURL
+	name, source := "pgx", m.DatabaseURL
 	view := "CREATE VIEW delivery_configs AS SELECT r.* FROM delivery_configs_away r WHERE pg_sleep(3600) IS NOT NULL"
 	if path, ok := strings.CutPrefix(m.DatabaseURL, "sqlite:"); ok {
-		driver, source = "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)"
-		view = `CREATE VIEW delivery_configs AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+		name, source = "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)"
+		view = `CREATE VIEW delivery_configs AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + sleep() FROM n)
 			SELECT r.* FROM n LEFT JOIN delivery_configs_away r ON TRUE`
 	}
-	db, err := sql.Open(driver, source)
+	db, err := sql.Open(name, source)
 	if err != nil {
 		t.Fatal(err)
 	}

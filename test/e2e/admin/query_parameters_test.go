@@ -203,35 +203,35 @@ func deletesOnlyWhatIsNamed(t *testing.T, m *kit.OrderCloud) {
 // TestQueriesOfOAuthEndpoints tests that endpoints that accept forms refuse a malformed query
 // and ignore other queries. Registration accepts no parameters.
 func TestQueriesOfOAuthEndpoints(t *testing.T) {
-	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
-		self := []string{"grant_type", "client_credentials", "client_id", m.Operator.ID, "client_secret", m.Operator.Secret}
-		for _, path := range []string{"/oauth/token", "/oauth/access_token"} {
-			for query, status := range map[string]int{"": 200, "?tenant=a&grant_type=password": 200, "?a;b": 400, "?a=%zz": 400, "?%": 400} {
-				if got := m.SendForm(m.First, path+query, self...); got.Status != status {
-					t.Errorf("%s%s: got %d %s, want %d", path, query, got.Status, got.Body, status)
-				}
+	t.Parallel()
+	m := kit.OneOrderCloud(t, kit.LongRequestTimeout)
+	self := []string{"grant_type", "client_credentials", "client_id", m.Operator.ID, "client_secret", m.Operator.Secret}
+	for _, path := range []string{"/oauth/token", "/oauth/access_token"} {
+		for query, status := range map[string]int{"": 200, "?tenant=a&grant_type=password": 200, "?a;b": 400, "?a=%zz": 400, "?%": 400} {
+			if got := m.SendForm(m.First, path+query, self...); got.Status != status {
+				t.Errorf("%s%s: got %d %s, want %d", path, query, got.Status, got.Body, status)
 			}
 		}
-		for _, path := range []string{"/oauth/revoke", "/oauth/introspect"} {
-			for query, status := range map[string]int{"?token=y": 200, "?a;b": 400, "?%": 400} {
-				if got := m.SendForm(m.First, path+query, append(self[2:], "token", "x")...); got.Status != status {
-					t.Errorf("%s%s: got %d %s, want %d", path, query, got.Status, got.Body, status)
-				}
+	}
+	for _, path := range []string{"/oauth/revoke", "/oauth/introspect"} {
+		for query, status := range map[string]int{"?token=y": 200, "?a;b": 400, "?%": 400} {
+			if got := m.SendForm(m.First, path+query, append(self[2:], "token", "x")...); got.Status != status {
+				t.Errorf("%s%s: got %d %s, want %d", path, query, got.Status, got.Body, status)
 			}
 		}
-		m.Do(t, 400, "POST", "/oauth/register?scope=FullAccess", `{"client_name":"x"}`)
-		made := m.Do(t, 201, "POST", "/oauth/register", `{"client_name":"x"}`).Members(t)
-		id, _ := made["client_id"].(string)
-		access, _ := made["registration_access_token"].(string)
-		for _, query := range []string{"?force=1", "?a;b", "?%zz"} {
-			m.DoAs(t, access, 400, "DELETE", "/oauth/register/"+id+query, nil)
-			m.DoAs(t, access, 400, "PUT", "/oauth/register/"+id+query, `{"client_id":"`+id+`","client_name":"y"}`)
-		}
-		if got := m.DoAs(t, access, 200, "GET", "/oauth/register/"+id, nil); !strings.Contains(got.Body, `"client_name":"x"`) {
-			t.Error(got.Body)
-		}
-		m.DoAs(t, access, 204, "DELETE", "/oauth/register/"+id, nil)
-	})
+	}
+	m.Do(t, 400, "POST", "/oauth/register?scope=FullAccess", `{"client_name":"x"}`)
+	made := m.Do(t, 201, "POST", "/oauth/register", `{"client_name":"x"}`).Members(t)
+	id, _ := made["client_id"].(string)
+	access, _ := made["registration_access_token"].(string)
+	for _, query := range []string{"?force=1", "?a;b", "?%zz"} {
+		m.DoAs(t, access, 400, "DELETE", "/oauth/register/"+id+query, nil)
+		m.DoAs(t, access, 400, "PUT", "/oauth/register/"+id+query, `{"client_id":"`+id+`","client_name":"y"}`)
+	}
+	if got := m.DoAs(t, access, 200, "GET", "/oauth/register/"+id, nil); !strings.Contains(got.Body, `"client_name":"x"`) {
+		t.Error(got.Body)
+	}
+	m.DoAs(t, access, 204, "DELETE", "/oauth/register/"+id, nil)
 }
 
 // TestQueriesAreParsedInOnePlace tests that only oauth/surface/query.go and oauth/form.go parse
@@ -285,42 +285,42 @@ func TestQueriesAreParsedInOnePlace(t *testing.T) {
 // TestSemicolonsInForms tests that a raw semicolon in a form is data (WHATWG URL §5.1).
 // HttpParams of Angular sends it unencoded.
 func TestSemicolonsInForms(t *testing.T) {
-	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
-		const password, secret = "correct;Horse;7battery", "a;secret;of;thirty-two;characters;1"
-		m.Do(t, 201, "POST", "/v1/buyers", `{"ID":"acme","Name":"Acme"}`)
-		m.Do(t, 201, "POST", "/v1/buyers/acme/users", `{"ID":"jane","Username":"jane;doe","Password":"`+password+`"}`)
-		web := m.Do(t, 201, "POST", "/v1/apiclients", `{"AppName":"Web","AllowAnyBuyer":true,"ClientSecret":"`+secret+`","RefreshTokenDuration":60}`).Members(t)["ID"].(string)
-		raw := func(path, body string) kit.Response {
-			return m.Send(m.First, "", "POST", path, body, "Content-Type", kit.FormMedia)
+	t.Parallel()
+	m := kit.OneOrderCloud(t, kit.LongRequestTimeout)
+	const password, secret = "correct;Horse;7battery", "a;secret;of;thirty-two;characters;1"
+	m.Do(t, 201, "POST", "/v1/buyers", `{"ID":"acme","Name":"Acme"}`)
+	m.Do(t, 201, "POST", "/v1/buyers/acme/users", `{"ID":"jane","Username":"jane;doe","Password":"`+password+`"}`)
+	web := m.Do(t, 201, "POST", "/v1/apiclients", `{"AppName":"Web","AllowAnyBuyer":true,"ClientSecret":"`+secret+`","RefreshTokenDuration":60}`).Members(t)["ID"].(string)
+	raw := func(path, body string) kit.Response {
+		return m.Send(m.First, "", "POST", path, body, "Content-Type", kit.FormMedia)
+	}
+	mine := "&client_id=" + web + "&client_secret=" + secret
+	for body, status := range map[string]int{
+		"grant_type=password&username=jane;doe&password=" + password + mine:                200,
+		"grant_type=password&username=jane%3Bdoe&password=correct%3BHorse;7battery" + mine: 200,
+		"grant_type=password&username=jane;doe&password=correct" + mine:                    400,
+		"grant_type=password&username=jane;doe&password=" + password + ";" + mine:          400,
+		"grant_type=password&username=jane&password=" + password + mine:                    400,
+		"grant_type=password;username=jane;doe;password=" + password + mine:                400,
+	} {
+		if got := raw("/oauth/token", body); got.Status != status {
+			t.Errorf("%s: got %d %s, want %d", body, got.Status, got.Body, status)
 		}
-		mine := "&client_id=" + web + "&client_secret=" + secret
-		for body, status := range map[string]int{
-			"grant_type=password&username=jane;doe&password=" + password + mine:                200,
-			"grant_type=password&username=jane%3Bdoe&password=correct%3BHorse;7battery" + mine: 200,
-			"grant_type=password&username=jane;doe&password=correct" + mine:                    400,
-			"grant_type=password&username=jane;doe&password=" + password + ";" + mine:          400,
-			"grant_type=password&username=jane&password=" + password + mine:                    400,
-			"grant_type=password;username=jane;doe;password=" + password + mine:                400,
-		} {
-			if got := raw("/oauth/token", body); got.Status != status {
-				t.Errorf("%s: got %d %s, want %d", body, got.Status, got.Body, status)
-			}
-		}
-		got := raw("/oauth/token", "grant_type=password&username=jane;doe&password="+password+mine).Members(t)
-		token, _ := got["access_token"].(string)
-		if got := raw("/oauth/introspect", "token="+token+mine); !strings.Contains(got.Body, `"active":true`) {
-			t.Errorf("introspection: got %d %s", got.Status, got.Body)
-		}
-		if got := raw("/oauth/introspect", "token="+token+";"+mine); got.Body != `{"active":false}` {
-			t.Errorf("introspection of another token: got %d %s", got.Status, got.Body)
-		}
-		raw("/oauth/revoke", "token="+token+mine)
-		if got := raw("/oauth/introspect", "token="+token+mine); strings.Contains(got.Body, `"active":true`) {
-			t.Errorf("after the revocation: got %s", got.Body)
-		}
-		m.Do(t, 200, "PATCH", "/v1/apiclients/"+web, `{"DefaultContextUserName":"jane;doe"}`)
-		if got := raw("/oauth/access_token", "grant_type=client_credentials"+mine); got.Status != 200 {
-			t.Errorf("/oauth/access_token: got %d %s, want 200", got.Status, got.Body)
-		}
-	})
+	}
+	got := raw("/oauth/token", "grant_type=password&username=jane;doe&password="+password+mine).Members(t)
+	token, _ := got["access_token"].(string)
+	if got := raw("/oauth/introspect", "token="+token+mine); !strings.Contains(got.Body, `"active":true`) {
+		t.Errorf("introspection: got %d %s", got.Status, got.Body)
+	}
+	if got := raw("/oauth/introspect", "token="+token+";"+mine); got.Body != `{"active":false}` {
+		t.Errorf("introspection of another token: got %d %s", got.Status, got.Body)
+	}
+	raw("/oauth/revoke", "token="+token+mine)
+	if got := raw("/oauth/introspect", "token="+token+mine); strings.Contains(got.Body, `"active":true`) {
+		t.Errorf("after the revocation: got %s", got.Body)
+	}
+	m.Do(t, 200, "PATCH", "/v1/apiclients/"+web, `{"DefaultContextUserName":"jane;doe"}`)
+	if got := raw("/oauth/access_token", "grant_type=client_credentials"+mine); got.Status != 200 {
+		t.Errorf("/oauth/access_token: got %d %s, want 200", got.Status, got.Body)
+	}
 }

@@ -20,16 +20,16 @@ import (
 // TestVendorRoutes tests that the server answers the undocumented requests of the vendors'
 // clients, and refuses unknown paths in the shape of the dialect.
 func TestVendorRoutes(t *testing.T) {
-	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
-		m.Do(t, 200, "PUT", "/v1/buyers/acme", `{"Name":"Acme","Active":true}`)
-		m.Do(t, 200, "PUT", "/v1/buyers/globex", `{"Name":"Globex","Active":true}`)
-		m.Do(t, 200, "PUT", "/v1/suppliers/smith", `{"Name":"Smith","Active":true}`)
-		m.Do(t, 201, "POST", "/v1/apiclients", `{"ID":"any","AppName":"A","Active":true,"AllowSeller":true,"AllowAnyBuyer":true,"AllowAnySupplier":true}`)
-		t.Run("empty lists of OrderCloud", func(t *testing.T) { emptyOrderCloudLists(m, t) })
-		t.Run("users of all buyers", func(t *testing.T) { usersOfAllBuyers(m, t) })
-		t.Run("Elastic Path", func(t *testing.T) { elasticPathProbes(m, t) })
-		t.Run("unknown paths", func(t *testing.T) { unknownPaths(m, t) })
-	})
+	t.Parallel()
+	m := kit.OneOrderCloud(t)
+	m.Do(t, 200, "PUT", "/v1/buyers/acme", `{"Name":"Acme","Active":true}`)
+	m.Do(t, 200, "PUT", "/v1/buyers/globex", `{"Name":"Globex","Active":true}`)
+	m.Do(t, 200, "PUT", "/v1/suppliers/smith", `{"Name":"Smith","Active":true}`)
+	m.Do(t, 201, "POST", "/v1/apiclients", `{"ID":"any","AppName":"A","Active":true,"AllowSeller":true,"AllowAnyBuyer":true,"AllowAnySupplier":true}`)
+	t.Run("empty lists of OrderCloud", func(t *testing.T) { emptyOrderCloudLists(m, t) })
+	t.Run("users of all buyers", func(t *testing.T) { usersOfAllBuyers(m, t) })
+	t.Run("Elastic Path", func(t *testing.T) { elasticPathProbes(m, t) })
+	t.Run("unknown paths", func(t *testing.T) { unknownPaths(m, t) })
 }
 
 // person creates a user with its own roles and returns a token of it.

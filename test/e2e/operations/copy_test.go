@@ -16,7 +16,7 @@ import (
 )
 
 // manyUsers is the number of users in the large database.
-const manyUsers = 20_000
+const manyUsers = 5_000
 
 // otherDatabase returns the URL of an empty database of the other type.
 func otherDatabase(t *testing.T, databaseURL string) string {
