@@ -46,7 +46,7 @@ func TestVerifyForeignHashes(t *testing.T) {
 			if !ok || !upgrade || err != nil {
 				t.Errorf("right password: got ok %v, upgrade %v, error %v; want true, true, none", ok, upgrade, err)
 			}
-			for _, wrong := range []string{"", tt.password + " ", strings.ToUpper(tt.password) + "x"} {
+			for _, wrong := range []string{"", tt.password + " ", tt.password + "x"} {
 				ok, upgrade, err := h.Verify(t.Context(), tt.encoded, wrong)
 				if ok || upgrade || err != nil {
 					t.Errorf("password %q: got ok %v, upgrade %v, error %v; want false, false, none", wrong, ok, upgrade, err)

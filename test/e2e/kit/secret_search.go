@@ -46,7 +46,7 @@ func SearchFor(t *testing.T, place string, content []byte, what, secret string) 
 			disguises = append(disguises, string(raw), hex.EncodeToString(raw))
 		}
 	}
-	if what == "code" || what == "verification code" {
+	if strings.HasSuffix(what, "code") {
 		disguises = append(disguises, strings.ToLower(secret))
 	}
 	for _, disguise := range disguises {
