@@ -64,7 +64,7 @@ func (s *Server) pooler(program string, size int) (_ *Pooler, err error) {
 	if p.dir, err = newDir(); err != nil {
 		return nil, err
 	}
-	if p.port, err = freePort(); err != nil {
+	if p.port, err = FreePort(); err != nil {
 		return p, err
 	}
 	server, err := url.Parse(s.url(""))

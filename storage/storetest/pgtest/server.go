@@ -73,7 +73,7 @@ func start(cfg Config) (_ *Server, err error) {
 		}
 	}()
 	if cfg.Replicated {
-		if s.port, err = freePort(); err != nil {
+		if s.port, err = FreePort(); err != nil {
 			return nil, err
 		}
 	}

@@ -3,7 +3,6 @@ package pgtest
 import (
 	"context"
 	"fmt"
-	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -64,7 +63,7 @@ func (s *Server) standby() (_ *Server, err error) {
 	if standby.dir, err = newDir(); err != nil {
 		return nil, err
 	}
-	if standby.port, err = freePort(); err != nil {
+	if standby.port, err = FreePort(); err != nil {
 		return standby, err
 	}
 	cmd, err := command(standby.dir, filepath.Join(s.bin, "pg_basebackup"), "--pgdata="+filepath.Join(standby.dir, "data"),
@@ -143,22 +142,6 @@ func value(ctx context.Context, url, sql string, into any) error {
 	}
 	defer conn.Close(ctx) //nolint:errcheck // the value is there
 	return conn.QueryRow(ctx, sql).Scan(into)
-}
-
-// freePort returns a TCP port that no program listens on. It is below the ports that the system
-// gives to clients, and to servers that ask for any port, so it stays free.
-func freePort() (int, error) {
-	const first, count = 15000, 15000
-	var failed error
-	for range 100 {
-		port := first + mathrand.IntN(count) //nolint:gosec // not a secret
-		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return port, listener.Close()
-		}
-		failed = err
-	}
-	return 0, failed
 }
 
 // inCI reports whether the tests run in continuous integration, where nothing may be

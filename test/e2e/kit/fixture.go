@@ -10,14 +10,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
-	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +27,7 @@ import (
 	"latchkey/config"
 	"latchkey/grants/signin"
 	"latchkey/oauth/server"
+	"latchkey/storage/storetest/pgtest"
 )
 
 // LongRequestTimeout is a setting for tests that send many requests at once. They test
@@ -184,26 +184,20 @@ func (w *Fixture) Config(changes ...string) config.Config {
 	return cfg
 }
 
-// FreeAddresses returns two addresses with free ports. The ports are below those that Linux
-// gives to outgoing connections and to listeners of any port. So no other program uses them
-// before the server listens.
+// FreeAddresses returns two addresses that no other test uses until this one ends.
 func FreeAddresses(t testing.TB) (one, other string) {
 	t.Helper()
-	const first, last = 10_000, 32_767
-	var addresses []string
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", first+mathrand.IntN(last-first+1)) //nolint:gosec // not a secret
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		defer l.Close() //nolint:errcheck // only its port is wanted, and the other must differ from it
-		if addresses = append(addresses, address); len(addresses) == 2 {
-			return addresses[0], addresses[1]
-		}
+	return freeAddress(t), freeAddress(t)
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	port, err := pgtest.FreePort()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("got no free port")
-	return "", ""
+	t.Cleanup(func() { pgtest.ReleasePort(port) })
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 // ServerConfig returns the configuration of a server of the fixture in this process. The server
