@@ -10,7 +10,7 @@ import (
 	"latchkey/oauth/surface"
 )
 
-// New returns the API, or says which field is missing.
+// New returns the API, or an error if a required field of cfg is missing or wrong.
 func New(cfg Config) (*API, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("ordercloud: %w", err)
@@ -39,7 +39,7 @@ func (a *API) allRoutes() []route {
 	)
 }
 
-// Mount registers every route, and an answer for paths that are none.
+// Mount registers every route with mux, and NotFound for all other paths below /v1/.
 func (a *API) Mount(mux *http.ServeMux) {
 	for _, r := range a.routes {
 		mux.HandleFunc(r.Method+" "+r.Path, a.handler(r))
@@ -47,7 +47,8 @@ func (a *API) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("/v1/", NotFound)
 }
 
-// Operations returns what the API serves, for its document.
+// Operations returns the operations that the API serves, for the OpenAPI document. It
+// leaves out aliases.
 func (a *API) Operations() []openapi.Operation {
 	all := make([]openapi.Operation, 0, len(a.routes))
 	for _, r := range a.routes {
@@ -58,7 +59,8 @@ func (a *API) Operations() []openapi.Operation {
 	return all
 }
 
-// handler admits the caller, serves the route and writes what comes of it.
+// handler returns the HTTP handler of a route. It checks the caller, serves the route and
+// writes the answer or the refusal.
 func (a *API) handler(r route) http.HandlerFunc {
 	return func(w http.ResponseWriter, request *http.Request) {
 		c := &call{Request: request, w: w, api: a, route: r}

@@ -31,7 +31,7 @@ func (a apiClientAssignments) routes() []route {
 		company, parameter string
 		kind               storage.UserKind
 	}{{"buyers", "buyerID", storage.Buyer}, {"suppliers", "supplierID", storage.Supplier}} {
-		for i, under := range []string{"/ApiClients/Assignments/", "/apiclients/assignments/"} { // the vendor's spelling, and the sane one
+		for i, under := range []string{"/ApiClients/Assignments/", "/apiclients/assignments/"} { // OrderCloud's spelling, and that of the other paths
 			all = append(all, route{alias: i > 0, serve: a.delete, Operation: openapi.Operation{
 				Method: http.MethodDelete, Path: "/v1/" + of.company + "/{" + of.parameter + "}" + under + "{apiClientID}",
 				ID: "apiclients.assignments.Delete" + objectType(of.kind), Tag: "ApiClientAssignment",
@@ -74,7 +74,7 @@ func (a apiClientAssignments) list(c *call) (surface.Answer, error) {
 	if len(q.Sort) == 0 {
 		q.Sort = []storage.Order{{Field: "ApiClientID"}, {Field: "BuyerID"}, {Field: "SupplierID"}}
 	}
-	found, err := ask(q, all, func(w wire.ApiClientAssignment, field string) string {
+	found, err := queryInMemory(q, all, func(w wire.ApiClientAssignment, field string) string {
 		return map[string]string{
 			"ApiClientID": w.ApiClientID, "BuyerID": surface.ValueOr(w.BuyerID, ""), "SupplierID": surface.ValueOr(w.SupplierID, ""),
 		}[field]

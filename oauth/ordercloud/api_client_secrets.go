@@ -54,9 +54,9 @@ func (a apiClientSecrets) client(c *call) (storage.Client, error) {
 	return a.clientOf(c, c.PathValue("apiClientID"))
 }
 
-// changeInTx changes the secrets of the client in the path, in the transaction
-// in which it is looked whether the caller may: the client cannot be given more
-// roles in between.
+// changeInTx calls change with the client in the path if the caller may change the
+// client. Check and change share a transaction, so the client cannot get more roles in
+// between.
 func (a apiClientSecrets) changeInTx(c *call, change func(c *call, found storage.Client) error) error {
 	return c.inTx(func(c *call) error {
 		found, err := a.client(c)
@@ -80,7 +80,7 @@ func (a apiClientSecrets) list(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	found, err := ask(q, client.Secrets, func(s storage.ClientSecret, field string) string {
+	found, err := queryInMemory(q, client.Secrets, func(s storage.ClientSecret, field string) string {
 		return map[string]string{"ID": s.ID, "Name": s.Name, "Expiration": timeText(s.ExpiresAt)}[field]
 	})
 	if err != nil {
@@ -104,7 +104,7 @@ func (a apiClientSecrets) get(c *call) (surface.Answer, error) {
 
 func (c *call) noSecret() error { return notFound("ApiClientSecret", c.PathValue("secretID")) }
 
-// create answers with the only copy of the value there will ever be.
+// create answers with the value of the new secret. No later answer contains it.
 func (a apiClientSecrets) create(c *call) (surface.Answer, error) {
 	var w wire.ApiClientSecret
 	if err := c.read(&w); err != nil {
@@ -143,8 +143,8 @@ func (a apiClientSecrets) check(w wire.ApiClientSecret) error {
 	return nil
 }
 
-// patch changes the members that the body names; a null expiration takes
-// it away. A secret that has expired can be brought back that way.
+// patch changes the members that the body names. A null Expiration removes the
+// expiration, so an expired secret becomes valid again.
 func (a apiClientSecrets) patch(c *call) (surface.Answer, error) {
 	raw, err := c.rawBody()
 	if err != nil {

@@ -139,15 +139,15 @@ func (a apiClients) counted(c *call, clients []storage.Client) ([]countedClient,
 				all[i].buyers++
 			case storage.Supplier:
 				all[i].suppliers++
-			case storage.Admin: // no account is
+			case storage.Admin: // accounts are buyers or suppliers
 			}
 		}
 	}
 	return all, nil
 }
 
-// apply returns the client with what the shape says. It finds also the faults that
-// the shape alone does not show.
+// apply returns base with the members of the shape. It also checks the password profile
+// and the default context user that the shape names, and the authority of the caller.
 func (a apiClients) apply(c *call, w wire.ApiClient, base countedClient) (countedClient, error) {
 	if err := w.Validate("").Err(); err != nil {
 		return base, err
@@ -214,9 +214,9 @@ func (a apiClients) changedSecrets(before, after countedClient) []string {
 	return []string{"ClientSecret"}
 }
 
-// withKey makes the first signing key of each algorithm that a request asks for, or
-// that a new client gets, so that no token has to wait for one. It does so before
-// the transaction of the change, because making a key has a transaction of its own.
+// withKey creates the first signing key of each algorithm that the client in the request
+// will use. Otherwise the first token would have to wait for the key. It runs before the
+// transaction of the change, because a key is created in a transaction of its own.
 func (a apiClients) withKey(serve func(*call) (surface.Answer, error)) func(*call) (surface.Answer, error) {
 	return func(c *call) (surface.Answer, error) {
 		raw, err := c.rawBody()

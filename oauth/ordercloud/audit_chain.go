@@ -62,8 +62,8 @@ func (a auditChain) list(c *call) (surface.Answer, error) {
 	return listTasks(c, storage.TaskAuditVerification, admin.AuditChainObject, wire.AuditVerificationFromTask)
 }
 
-// start answers with the new verification. One that has not ended and expects the same is
-// not started again.
+// start answers with a new verification. A request without Expect is answered with a
+// verification that has not ended, if there is one.
 func (a auditChain) start(c *call) (surface.Answer, error) {
 	var w wire.AuditVerificationRequest
 	if err := c.readExactly(&w); err != nil {

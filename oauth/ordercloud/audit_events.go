@@ -11,7 +11,7 @@ import (
 	"latchkey/storage"
 )
 
-// auditEvents are what was done, by whom, and with which outcome.
+// auditEvents is the resource AuditEvent: recorded actions, which are read only.
 type auditEvents struct{ *API }
 
 func (a auditEvents) routes() []route {
@@ -41,9 +41,9 @@ func (a auditEvents) query(c *call) (storage.Query, error) {
 	return q, err
 }
 
-// aboutUsers selects the events of users, and those whose Object ends with the ID or the
-// username, as that of a user or its login does. Each comparison is made for every event,
-// so there are few.
+// aboutUsers returns the condition that an event is by one of the users in text, or that
+// its Object ends with the ID or username of one, as the Object of a user or a login does.
+// Every event is compared with every user, so their number is limited.
 func aboutUsers(text string) (storage.Condition, error) {
 	users := strings.Split(text, "|")
 	if len(users) > maxAlternatives/10 {

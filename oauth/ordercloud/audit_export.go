@@ -18,24 +18,24 @@ const (
 	maxExports = 2
 	// exportTime bounds an export, which takes longer than other requests may.
 	exportTime = 30 * time.Minute
-	// exportWriteTime is how long a client may take to receive some hundred events.
+	// exportWriteTime is how long a client may take to receive exportFlush events.
 	exportWriteTime = 30 * time.Second
 	exportFlush     = 200 // events
 )
 
-// errExports asks for patience, as a limit does.
+// errExports is the answer while maxExports exports are running.
 var errExports = &refusal{status: http.StatusTooManyRequests, retryAfter: exportWriteTime, entries: []wire.Error{
 	{ErrorCode: "TooManyRequests", Message: "Other exports are running. Try again later."},
 }}
 
-// export answers with the events as they are read, so it takes the same memory however
-// many they are. It records the export, because it takes data out of the server.
+// export streams the events while it reads them, so its memory does not grow with their
+// number. It records an audit event, because the data leave the server.
 func (a auditEvents) export(c *call) (surface.Answer, error) {
 	q, err := a.query(c)
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	// A filter that the list refuses is refused before the answer begins.
+	// A wrong filter must be refused before the status 200 is sent.
 	check := q
 	check.Limit, check.Offset, check.After, check.Sort = 1, 0, "", nil
 	if err := a.checkFilter(c, check); err != nil {
@@ -55,14 +55,16 @@ func (a auditEvents) export(c *call) (surface.Answer, error) {
 	}, StreamType: exportMediaType}, nil
 }
 
-// checkFilter returns the error of a filter that no list can have. It reads no event.
+// checkFilter returns the error of the store for a wrong filter. It asks for events of the
+// future, so it reads none.
 func (a auditEvents) checkFilter(c *call, q storage.Query) error {
 	none := errors.New("enough")
 	future := storage.AuditFilter{Where: q.Where, Since: a.cfg.Now().AddDate(100, 0, 0)}
 	return a.cfg.Stores.Records.EachAuditEvent(c.Context(), future, func(storage.AuditRecord) error { return none })
 }
 
-// writeEvents writes lines of JSON. A client that does not read ends it.
+// writeEvents writes each event as a line of JSON. It returns an error if the client does
+// not receive exportFlush events within exportWriteTime.
 func (a auditEvents) writeEvents(ctx context.Context, w http.ResponseWriter, where []storage.Condition) error {
 	deadline := http.NewResponseController(w)
 	lines := json.NewEncoder(w)

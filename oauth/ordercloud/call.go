@@ -13,8 +13,8 @@ import (
 	"latchkey/oauth/token"
 )
 
-// maxBodyBytes bounds the body of a request below /v1: a resource with the
-// largest xp.
+// maxBodyBytes is the largest body of a request below /v1. A resource with the largest xp
+// fits into it.
 const maxBodyBytes = 256 << 10
 
 // maxBodyDepth is the deepest nesting of a body. It is more than the deepest valid xp and
@@ -32,7 +32,7 @@ type API struct {
 	counted  wire.OneTimePasswordFunnel
 }
 
-// route is one operation with what serves it.
+// route is one operation with the function that serves it.
 type route struct {
 	openapi.Operation
 	who   audience
@@ -40,15 +40,14 @@ type route struct {
 	alias bool // another path of an operation; the OpenAPI document leaves it out
 }
 
-// audience is which callers an operation is for, before their roles are looked
-// at.
+// audience says which callers may use an operation. Their roles are checked in addition.
 type audience int
 
 const (
 	sellers      audience = iota // clients that act for themselves and admin users
-	companyUsers                 // those, and users of the buyer or supplier that the path names
+	companyUsers                 // sellers, and users of the buyer or supplier that the path names
 	everyUser                    // any caller with a token
-	anybody                      // no token is asked for
+	anybody                      // no token is needed
 )
 
 // call is one request with its caller.
@@ -63,9 +62,9 @@ type call struct {
 
 var errContentType = refuse(http.StatusUnsupportedMediaType, "Request.InvalidContentType", "Invalid content type. Please use application/json.")
 
-// maxRewrites is how often a change is repeated because somebody else changed the
-// record in between. Each time another request succeeded, so this is how many may
-// change one record at the same moment.
+// maxRewrites is how often a change is tried if other requests change the record in
+// between. A failed try means that another request succeeded, so this many requests can
+// change one record at the same time.
 const maxRewrites = 100
 
 // inTx makes a change in one transaction: its writes take effect together or not
@@ -102,10 +101,9 @@ func (c *call) decode(raw []byte, into any) error {
 	return faults.Err()
 }
 
-// readExactly decodes the body of an assignment, or of a resource that OrderCloud
-// does not have. A member that the shape does not have is refused: it could say
-// whom the assignment is for, and without it the assignment would be for more
-// than the caller meant.
+// readExactly decodes the body of an assignment, or of a resource that OrderCloud does not
+// have. It refuses members that the shape does not have. Such a member could limit an
+// assignment, and without it the assignment would be for more users than the caller meant.
 func (c *call) readExactly(into any) error {
 	raw, err := c.rawBody()
 	if err != nil {
@@ -117,7 +115,8 @@ func (c *call) readExactly(into any) error {
 // maxIgnored is how many ignored names are logged for one request.
 const maxIgnored = 20
 
-// noteIgnored logs what a request has that this server does not know.
+// noteIgnored logs the names of unknown members or parameters of a request. what says which
+// of the two they are.
 func (c *call) noteIgnored(what string, names []string) {
 	if len(names) == 0 {
 		return
@@ -139,23 +138,22 @@ func (c *call) rawBody() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if raw = bytes.TrimLeft(raw, " \t\r\n"); raw[0] != '{' || deep(raw) {
+	if raw = bytes.TrimLeft(raw, " \t\r\n"); raw[0] != '{' || isTooDeep(raw) {
 		return nil, surface.ErrBodyNotJSON
 	}
 	return raw, nil
 }
 
-// deep reports whether a document is nested beyond what any resource is: a merge
-// patch reads every level anew, so that its cost rises with the square of their
-// number.
-func deep(document []byte) bool {
+// isTooDeep reports whether a document is nested deeper than maxBodyDepth. A merge patch
+// parses every level again, so its cost grows with the square of the depth.
+func isTooDeep(document []byte) bool {
 	depth, quoted := 0, false
 	for i := 0; i < len(document); i++ {
 		switch c := document[i]; {
 		case c == '"':
 			quoted = !quoted
 		case quoted && c == '\\':
-			i++ // whatever it escapes
+			i++ // skips the escaped character
 		case quoted:
 		case c == '{' || c == '[':
 			if depth++; depth > maxBodyDepth {

@@ -11,8 +11,8 @@ import (
 	"latchkey/storage"
 )
 
-// resource is what a kind of resource does besides what all of them do: it is
-// listed, created and deleted. W is the shape on the wire, R the record.
+// resource is implemented by each kind of resource that can be listed, created and
+// deleted. W is the shape on the wire, R the record.
 type resource[W, R any] interface {
 	editable[W, R]
 	list(c *call, q storage.Query) (storage.Page[R], error)
@@ -142,8 +142,8 @@ func (k collection[W, R]) servePut(c *call) (surface.Answer, error) {
 	}
 }
 
-// isRefusal reports whether an error refuses with the status because of that
-// object.
+// isRefusal reports whether err is a refusal with the status that names the object in its
+// Data.
 func isRefusal(err error, status int, object, id string) bool {
 	var refused *refusal
 	if !errors.As(err, &refused) || refused.status != status {

@@ -11,8 +11,9 @@ import (
 	"latchkey/oauth/surface"
 )
 
-// Config is what the resources below /v1 need. All fields but AdmitUsername, AdmitTest, RenewalOrigins, GuessCeiling,
-// ClientSigningAlg, Wake, Recorder and Logger are required.
+// Config is what the resources below /v1 need. All fields but AdmitUsername, AdmitTest,
+// RenewalOrigins, ClientSigningAlg, GuessCeiling, Wake and the optional ones of Runtime are
+// required.
 type Config struct {
 	Bearer    surface.Bearer
 	Stores    Stores
@@ -26,12 +27,12 @@ type Config struct {
 	Status    *admin.Status
 	Tests     SenderTests
 
-	// AdmitUsername is asked before a user takes another username, and answers a
-	// *storage.LimitError to one who has tried too many; default: everybody may.
+	// AdmitUsername is called before a user changes its own username. It returns a
+	// *storage.LimitError if the user has tried too many. Default: there is no limit.
 	AdmitUsername func(ctx context.Context, userUID string) error
 
-	// AdmitTest is asked before a test message is sent through a sender, and answers a
-	// *storage.LimitError after too many; default: any number.
+	// AdmitTest is called before a test message is sent through a sender. It returns a
+	// *storage.LimitError after too many. Default: there is no limit.
 	AdmitTest func(ctx context.Context, senderID string) error
 
 	// RenewalOrigins are the allowed origins ("https://shop.example.com") of the URL in
@@ -39,17 +40,17 @@ type Config struct {
 	// message must not trust the URL.
 	RenewalOrigins []string
 
-	// ClientSigningAlg is the JWS algorithm that a new API client gets unless it
-	// names one; default: it names none, and the server's counts.
+	// ClientSigningAlg is the JWS algorithm of a new API client whose request names none.
+	// Empty: the client has no algorithm of its own and uses that of the server.
 	ClientSigningAlg string
 
 	// GuessCeiling is the highest probability of a right guess at one-time passwords that a
 	// password profile may have; see otp.CheckRisk. 0: its default.
 	GuessCeiling float64
 
-	Sealer  surface.Sealer  // of what senders and delivery configs must not show
-	Peppers grants.Digester // of client secrets
-	Wake    func()          // called when a message is to be sent again; default: nobody
+	Sealer  surface.Sealer  // for the secrets of senders and delivery configs
+	Peppers grants.Digester // for the digests of client secrets
+	Wake    func()          // called when a message is to be sent again; default: does nothing
 
 	surface.Runtime
 }
@@ -81,7 +82,8 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// checkOrigins finds fault with what is no origin of a site (RFC 6454 §4).
+// checkOrigins returns an error for the first text that is not an http or https origin
+// (RFC 6454 §4).
 func checkOrigins(origins []string) error {
 	for _, o := range origins {
 		u, err := url.Parse(o)

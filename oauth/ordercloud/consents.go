@@ -14,8 +14,8 @@ import (
 // maxConsents is how many consents of a user are listed.
 const maxConsents = 1000
 
-// consentRoutes returns the operations of administrators on what a user allowed
-// third-party clients.
+// consentRoutes returns the operations of administrators on the consents that a user has
+// given to third-party clients.
 func (u users) consentRoutes() []route {
 	list := u.action(http.MethodGet, "/consents", "ListConsents", "List what a user allowed third-party clients")
 	list.Roles, list.Query, list.Answers = u.readers(), listParameters(), map[int]any{http.StatusOK: wire.List[wire.Consent]{}}
@@ -40,7 +40,7 @@ func (u users) listConsents(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	found, err := ask(q, all, func(x storage.Consent, field string) string {
+	found, err := queryInMemory(q, all, func(x storage.Consent, field string) string {
 		return map[string]string{"ClientID": x.ClientID, "GrantedAt": timeText(x.GrantedAt)}[field]
 	})
 	if err != nil {

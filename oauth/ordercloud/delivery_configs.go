@@ -40,8 +40,9 @@ func (a deliveryConfigs) blank(*call) (storage.DeliveryConfig, error) {
 	return storage.DeliveryConfig{RealmID: storage.DefaultRealmID, Version: storage.MustBeNew}, nil
 }
 
-// apply returns the delivery config with what the shape says, secrets sealed. Its
-// endpoint gets the codes and tokens in the messages of its senders.
+// apply returns base with the members of the shape and sealed secrets. The caller needs
+// the roles of all senders that use the delivery config, because its endpoint receives
+// their codes and tokens.
 func (a deliveryConfigs) apply(c *call, w wire.DeliveryConfig, base storage.DeliveryConfig) (storage.DeliveryConfig, error) {
 	want := w.ToRecord(base)
 	if err := w.Validate("", wire.KeptOf(want)).Err(); err != nil {

@@ -10,7 +10,7 @@
 //	list_parameters.go                 pages, filters, search and sorting of lists
 //	lookups.go, user_record.go         records that several resources need
 //	guard.go, call.go, errors.go       who may call, reading a request, the table of errors
-//	wire                               a package: shapes, their faults, their way to records
+//	wire                               a package: shapes, their validation and conversion to records
 //
 // The package decides nothing about sign-ins, codes and messages; grants and otp do.
 // Package oauth/admin decides who may change what. Package oauth/surface has what both

@@ -11,15 +11,15 @@ import (
 	"latchkey/storage"
 )
 
-// editable is what a kind of resource does when one of its records is read or
-// changed. W is the shape on the wire, R the record. A kind whose records are as
-// plain as most embeds standard for the last three.
+// editable is implemented by each kind of resource whose records can be read and changed.
+// W is the shape on the wire, R the record. Most kinds embed standard, which implements
+// the last three methods.
 type editable[W, R any] interface {
 	get(c *call, id string) (R, error)                        // storage.ErrNotFound
-	show(r R) W                                               // what the wire shows of it
+	show(r R) W                                               // the shape that clients see
 	id(w *W) *string                                          // the ID in a shape
 	version(r R) int64                                        // for the ETag
-	apply(c *call, w W, r R) (R, error)                       // the record with what the shape says, or why the caller may not
+	apply(c *call, w W, r R) (R, error)                       // r with the members of w; an error if they are wrong or the caller may not
 	save(c *call, w W, r R) (R, error)                        // storage.ErrConflict, ErrStale
 	changedSecrets(before, after R) []string                  // write-only members that differ
 	auditID(c *call, id string) string                        // the ID of one in audit events
@@ -87,7 +87,7 @@ func (k editor[W, R]) answer(status int, r R) surface.Answer {
 	return surface.Answer{Status: status, Body: k.show(r), Version: k.version(r)}
 }
 
-// within makes a change, in one transaction if the kind wants that.
+// within calls change, in a transaction if the kind is atomic.
 func (k editor[W, R]) within(c *call, change func(*call) error) error {
 	if !k.atomic {
 		return change(c)
@@ -95,9 +95,10 @@ func (k editor[W, R]) within(c *call, change func(*call) error) error {
 	return c.inTx(change)
 }
 
-// withRecord calls change with the record of an ID, in one transaction if the kind wants
-// that. With If-Match it is refused if the record has another version. Otherwise it is
-// repeated if somebody else changed the record in between, so that no change is lost.
+// withRecord calls change with the record of an ID, in a transaction if the kind is atomic.
+// With If-Match it returns storage.ErrStale if the record has another version. Without it,
+// it calls change again if another request changed the record in between, so that no change
+// is lost.
 func (k editor[W, R]) withRecord(c *call, id string, change func(c *call, r R) error) error {
 	wanted, err := surface.IfMatch(c.Header)
 	if err != nil {
@@ -117,7 +118,8 @@ func (k editor[W, R]) withRecord(c *call, id string, change func(c *call, r R) e
 	})
 }
 
-// rewrite stores what change makes of a record; see withRecord.
+// rewrite stores the shape that change returns for a record, and answers with the result;
+// see withRecord.
 func (k editor[W, R]) rewrite(c *call, id string, change func(R) (W, error)) (done surface.Answer, err error) {
 	err = k.withRecord(c, id, func(c *call, r R) error {
 		stored, err := k.rewritten(c, r, change)
@@ -148,7 +150,7 @@ func (k editor[W, R]) rewritten(c *call, r R, change func(R) (W, error)) (R, err
 	return k.write(c, w, r)
 }
 
-// write stores what the shape makes of the record.
+// write applies the shape to the record base and stores the result.
 func (k editor[W, R]) write(c *call, w W, base R) (R, error) {
 	merged, err := k.apply(c, w, base)
 	if err != nil {

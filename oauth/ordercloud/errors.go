@@ -31,20 +31,20 @@ func refuseWith(status int, code, message string, data any) error {
 	return &refusal{status: status, entries: []wire.Error{{ErrorCode: code, Message: message, Data: data}}}
 }
 
-// notFound refuses what does not exist, or not for the caller. OrderCloud's
-// clients read what it was.
+// notFound refuses access to an object that does not exist or that the caller may not see.
+// OrderCloud's clients read its type and ID in Data.
 func notFound(objectType, id string) error {
 	return refuseWith(http.StatusNotFound, "NotFound", "Object not found.",
 		map[string]string{"ObjectType": objectType, "ObjectID": printable(id)})
 }
 
-// exists refuses to make what is there already.
+// exists refuses to create an object that exists already.
 func exists(objectType, id string) error {
 	return refuseWith(http.StatusConflict, "IdExists", "Object already exists.",
 		map[string]string{"ObjectType": objectType, "ObjectID": printable(id)})
 }
 
-// inUse refuses to delete what another object refers to.
+// inUse refuses to delete an object that another object refers to.
 func inUse(objectType, id string) error {
 	return refuseWith(http.StatusConflict, "InUse", "Object is used by another object.",
 		map[string]string{"ObjectType": objectType, "ObjectID": printable(id)})
@@ -63,7 +63,8 @@ func withFullAccess(roles []string) []string {
 	return append([]string{token.RoleFullAccess}, roles...)
 }
 
-// printable cuts what a caller sent down to what may be shown.
+// printable returns a text of the caller in at most surface.MaxID bytes, with replacement
+// characters for characters that cannot be printed.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -77,8 +78,8 @@ func printable(s string) string {
 	return s
 }
 
-// answerTo maps an error to the wire. What is not known here is a server
-// error; its text goes to the log only.
+// answerTo returns the refusal for an error. Unknown errors are server errors, whose text
+// goes to the log only.
 func answerTo(err error, now time.Time) (answer *refusal) {
 	var faults wire.Faults
 	var denied *admin.Denied
@@ -148,7 +149,7 @@ func invalid(faults wire.Faults) *refusal {
 // mediaType is the Content-Type of every body below /v1.
 const mediaType = "application/json;charset=UTF-8"
 
-// writeErrors answers a request that is refused (contract section 8).
+// writeErrors answers a request that is refused.
 func writeErrors(w http.ResponseWriter, r *refusal) {
 	surface.SetRetryAfter(w.Header(), r.retryAfter)
 	surface.WriteJSON(w, mediaType, r.status, wire.ErrorBody{Errors: r.entries})

@@ -15,7 +15,7 @@ import (
 	"latchkey/storage"
 )
 
-// maxRequestBytes bounds a request that anybody may send.
+// maxRequestBytes is the largest body of a request that needs no token.
 const maxRequestBytes = 16 << 10
 
 var (
@@ -64,7 +64,7 @@ func (a forgottenCredentials) routes() []route {
 	}
 }
 
-// readSmall decodes the body of a request that anybody may send.
+// readSmall is read for a body of at most maxRequestBytes.
 func (c *call) readSmall(into any) error {
 	c.Body = http.MaxBytesReader(c.w, c.Body, maxRequestBytes)
 	return c.read(into)
@@ -112,10 +112,10 @@ func (a forgottenCredentials) retrieveUsername(c *call) (surface.Answer, error) 
 	return a.request(c, c.values.Get("clientID"), asked, errNoEmail, allowsAll)
 }
 
-// allowsAll refuses no client.
+// allowsAll accepts every client.
 func allowsAll(*storage.Client) error { return nil }
 
-// takesPasswords refuses to renew what nobody could sign in with.
+// takesPasswords returns errNoPasswords unless users of the client sign in with passwords.
 func takesPasswords(client *storage.Client) error {
 	if !client.Credentials.Password || !client.HasGrant(grants.GrantPassword) {
 		return errNoPasswords
@@ -123,8 +123,9 @@ func takesPasswords(client *storage.Client) error {
 	return nil
 }
 
-// request writes a request down that the client allows. Without a name it is
-// refused as unnamed.
+// request stores the request for a message. allows returns an error if the client does not
+// take such requests. unnamed is the error of a request without a username and an e-mail
+// address.
 func (a forgottenCredentials) request(c *call, clientID string, asked otp.Request, unnamed error, allows func(*storage.Client) error) (surface.Answer, error) {
 	asked.Username, asked.Email = strings.TrimSpace(asked.Username), strings.TrimSpace(asked.Email)
 	asked.TraceID, asked.Address = a.cfg.TraceID(c.Context()), a.cfg.Address(c.Context())
@@ -180,7 +181,8 @@ func checkRenewal(w wire.PasswordReset) error {
 	return w.Validate("").Err()
 }
 
-// checkRenewalURL refuses a URL that a message must not send its recipient to.
+// checkRenewalURL returns a fault if the URL is wrong, or if its origin is not one of
+// RenewalOrigins.
 func (a forgottenCredentials) checkRenewalURL(w wire.PasswordResetRequest) error {
 	if err := w.Validate("").Err(); err != nil || surface.ValueOr(w.URL, "") == "" {
 		return err

@@ -45,9 +45,9 @@ func (r *route) company() (kind storage.UserKind, parameter string) {
 	return storage.Buyer, "buyerID"
 }
 
-// ownCompany returns the ID of the company of that kind whose user calls. It is empty for
-// others, and for a token that is scoped to another account: what roles it carries are for
-// that.
+// ownCompany returns the ID of the caller's own company if that is of the kind, and ""
+// otherwise. It also returns "" for a token that is scoped to another account, because the
+// roles in the token are for that account.
 func ownCompany(caller *token.Caller, kind storage.UserKind) string {
 	p := caller.Principal
 	if p == nil || p.User.Kind != kind {
@@ -69,11 +69,11 @@ type Permissions struct {
 }
 
 // Permits reports whether the caller may use the operation with that ID. A user of a
-// company may use it for that company, or not at all.
+// company may use it for its own company only.
 func (p *Permissions) Permits(operation string) bool { return p.permitted[operation] }
 
-// Permissions returns what the sender of a request may do below /v1. It decides like each
-// operation. Errors are those of Bearer.
+// Permissions returns what the sender of a request may do below /v1. It applies the rules
+// that the operations apply. Errors are those of Config.Bearer.
 func (a *API) Permissions(request *http.Request) (*Permissions, error) {
 	caller, err := a.cfg.Bearer.Authorize(request)
 	if err != nil {
@@ -109,8 +109,8 @@ func permits(caller *token.Caller, r *route) bool {
 	return caller.Has(r.Roles...)
 }
 
-// plainPath refuses parameters of the path that nothing can be called, and that
-// PostgreSQL cannot even be asked for.
+// plainPath returns a 404 for a path parameter with control characters or invalid UTF-8. No
+// object has such an ID, and PostgreSQL refuses some of these texts in a query.
 func (c *call) plainPath(pattern string) error {
 	for part := range strings.SplitSeq(pattern, "/") {
 		name, ok := strings.CutPrefix(strings.TrimSuffix(part, "}"), "{")

@@ -15,10 +15,10 @@ type kind struct {
 	admin  []string // roles that may do everything
 	reader []string // roles that may read
 	fields fields
-	search []string // fields that ?search= looks into
+	search []string // fields in which the parameter search looks
 
 	sameID func(a, b string) bool // whether two IDs are the same; nil: the ID can be changed
-	atomic bool                   // a change is one transaction: get may answer from memory, or save writes twice
+	atomic bool                   // a change runs in one transaction, because get may answer from a cache or save writes twice
 }
 
 func (k kind) readers() []string { return append(append([]string{}, k.admin...), k.reader...) }

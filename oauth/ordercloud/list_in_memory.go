@@ -10,9 +10,10 @@ import (
 	"latchkey/storage"
 )
 
-// ask answers a query of records that are few enough to be in memory. value
-// returns a field of a record as text, times as in RFC 3339.
-func ask[R any](q storage.Query, all []R, value func(r R, field string) string) (storage.Page[R], error) {
+// queryInMemory returns the page of all that q selects, for records that are few enough to
+// be in memory. value returns a field of a record as text, times as in RFC 3339. The error
+// is storage.ErrQuery if the page key is of another list.
+func queryInMemory[R any](q storage.Query, all []R, value func(r R, field string) string) (storage.Page[R], error) {
 	found := slices.DeleteFunc(slices.Clone(all), func(r R) bool {
 		return slices.ContainsFunc(q.Where, func(c storage.Condition) bool { return !holds(c, func(f string) string { return value(r, f) }) })
 	})
@@ -54,7 +55,7 @@ func holds(c storage.Condition, value func(field string) string) bool {
 	return false
 }
 
-// passes compares without regard to Test.Not.
+// passes reports whether the value passes the test. It ignores Test.Not.
 func passes(t storage.Test, value string) bool {
 	switch t.Op {
 	case storage.OpEqual:
@@ -79,7 +80,7 @@ func passes(t storage.Test, value string) bool {
 	return false
 }
 
-// compareText compares times as such, and anything else as text.
+// compareText compares two times of RFC 3339 as times, and other values as text.
 func compareText(a, b string) int {
 	x, errX := time.Parse(time.RFC3339Nano, a)
 	y, errY := time.Parse(time.RFC3339Nano, b)
@@ -110,7 +111,7 @@ func like(text, pattern string) bool {
 	return true
 }
 
-// timeText is a time as ask wants it.
+// timeText returns a time as queryInMemory compares it, or "" for the zero time.
 func timeText(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -42,10 +42,10 @@ const (
 	shownField   // shown only: no list is filtered or sorted by it
 )
 
-// fields maps the members of a shape to what the store calls them.
+// fields maps the names of members on the wire to the fields of a storage.Query.
 type fields map[string]field
 
-// text and others return fields whose record names are the wire's.
+// text returns fields of the kind textField that have the same names in a storage.Query.
 func text(names ...string) fields { return namedFields(textField, names) }
 
 func namedFields(kind fieldKind, names []string) fields {
@@ -56,14 +56,14 @@ func namedFields(kind fieldKind, names []string) fields {
 	return f
 }
 
-// with returns f with a further field.
+// with adds a field to f and returns f.
 func (f fields) with(name, record string, kind fieldKind) fields {
 	f[name] = field{record: record, kind: kind}
 	return f
 }
 
-// withMembersOf returns f with the members of a shape that it does not have, so
-// that a filter by one of them is refused and not ignored.
+// withMembersOf returns a copy of f with the other members of a shape as shownField, so that
+// a filter by one of them is refused and not ignored.
 func (f fields) withMembersOf(shape any) fields {
 	all := maps.Clone(f)
 	for name := range wire.MemberIndexes(reflect.TypeOf(shape)) {
@@ -74,7 +74,7 @@ func (f fields) withMembersOf(shape any) fields {
 	return all
 }
 
-// names are the fields in order, for messages.
+// names returns the sorted names of the fields that can be filtered by, for messages.
 func (f fields) names() []string {
 	names := make([]string, 0, len(f))
 	for n, of := range f {
@@ -112,9 +112,10 @@ func listParameters() []openapi.Parameter {
 	}
 }
 
-// query translates the parameters of a list (contract section 8). A parameter
-// that is none of the operation's own filters by the field of that name; without
-// such a field it is ignored, unless it looks like a misspelt parameter or field.
+// query translates the parameters of a list. The parameter search looks in the fields
+// searched unless searchOn names others. A parameter that the operation does not define is
+// a filter by the field of that name. If there is no such field it is ignored, unless its
+// name looks like a misspelling.
 func (c *call) query(f fields, searched []string) (storage.Query, error) {
 	values := maps.Clone(c.values)
 	if !plain(values) {
@@ -160,7 +161,8 @@ func (c *call) query(f fields, searched []string) (storage.Query, error) {
 	return q, err
 }
 
-// plain reports whether the parameters are text that records can have.
+// plain reports whether names and values of the parameters are UTF-8 without control
+// characters.
 func plain(values url.Values) bool {
 	for name, texts := range values {
 		for _, text := range append([]string{name}, texts...) {
@@ -204,8 +206,8 @@ func unknownField(parameter, name string, f fields) error {
 	return wire.Faults{{Path: parameter, Problem: strconv.Quote(printable(name)) + " is none of " + strings.Join(f.names(), ", ")}}
 }
 
-// searchFor looks for text in the fields of on, or in those that the collection
-// is searched by.
+// searchFor returns the condition that one of the fields in on contains the text. If on is
+// empty, the fields are those of searched.
 func searchFor(text, on string, f fields, searched []string) (storage.Condition, error) {
 	if on != "" {
 		searched = strings.Split(on, ",")
@@ -221,7 +223,8 @@ func searchFor(text, on string, f fields, searched []string) (storage.Condition,
 	return condition, nil
 }
 
-// filter reads the parameters that are none of the operation's own.
+// filter translates the parameters that the operation does not define; see query. own are
+// the names of the defined ones.
 func (c *call) filter(values url.Values, f fields, own []string) ([]storage.Condition, error) {
 	var all []storage.Condition
 	var ignored []string
@@ -273,9 +276,9 @@ func parameterNames(all []openapi.Parameter) []string {
 	return names
 }
 
-// conditions reads one filter: alternatives separated by "|", each with an
-// operator before and asterisks for any text. Negated alternatives all hold
-// together: a value other than a and other than b.
+// conditions translates one filter: alternatives separated by "|", each with an operator
+// in front and with asterisks that stand for any text. Negated alternatives must all hold:
+// "!a|!b" selects values other than a and b.
 func (f field) conditions(name, text string) ([]storage.Condition, error) {
 	alternatives := strings.Split(text, "|")
 	if len(alternatives) > maxAlternatives {
@@ -339,7 +342,8 @@ func (f field) test(name, text string) (storage.Test, error) {
 	return test, nil
 }
 
-// parseTime takes a time of RFC 3339, or a day for its first moment in UTC.
+// parseTime parses a time of RFC 3339, or a date, which means its first moment in UTC. It
+// returns the time in RFC 3339 in UTC.
 func parseTime(text string) (string, error) {
 	at, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
@@ -348,7 +352,7 @@ func parseTime(text string) (string, error) {
 	return at.UTC().Format(time.RFC3339Nano), err
 }
 
-// listOf answers a page.
+// listOf returns the answer with a page of a list. show returns the shape of a record.
 func listOf[R, W any](c *call, q storage.Query, found storage.Page[R], show func(R) W) (surface.Answer, error) {
 	items := make([]W, 0, len(found.Items))
 	for _, r := range found.Items {

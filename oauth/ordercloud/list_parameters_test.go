@@ -146,7 +146,7 @@ func TestAskMemory(t *testing.T) {
 		}
 		var got string
 		for more := true; more; more = q.After != "" && !strings.Contains(query, "page=") {
-			page, err := ask(q, rows, func(r row, field string) string {
+			page, err := queryInMemory(q, rows, func(r row, field string) string {
 				return map[string]string{"ID": r.id, "Name": r.name, "At": r.at}[field]
 			})
 			if err != nil {
@@ -162,12 +162,12 @@ func TestAskMemory(t *testing.T) {
 		}
 	}
 	none := func(row, string) string { return "" }
-	page, err := ask(storage.Query{Limit: 1}, rows, none)
+	page, err := queryInMemory(storage.Query{Limit: 1}, rows, none)
 	if err != nil || page.Total != 4 || page.Next != "1" {
 		t.Errorf("got %+v, error %v", page, err)
 	}
 	for _, key := range []string{"-1", "x", "99999999999999999999"} {
-		if _, err := ask(storage.Query{Limit: 1, After: key}, rows, none); !errors.Is(err, storage.ErrQuery) {
+		if _, err := queryInMemory(storage.Query{Limit: 1, After: key}, rows, none); !errors.Is(err, storage.ErrQuery) {
 			t.Errorf("page key %q: got %v, want storage.ErrQuery", key, err)
 		}
 	}

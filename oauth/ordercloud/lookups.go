@@ -17,8 +17,8 @@ func (a *API) clientOf(c *call, id string) (storage.Client, error) {
 	return found, err
 }
 
-// account finds a buyer or supplier. For a user of one it is always its own: the
-// ID in the path, which admit has compared, may be another's by now.
+// account returns a buyer or supplier. For a user of a company it always returns the user's
+// own, by its UID: since admit compared the ID, another company may have got that ID.
 func (a *API) account(c *call, kind storage.UserKind, id string) (storage.Account, error) {
 	if !c.caller.SellerSide() {
 		return a.cfg.Stores.Accounts.AccountByUID(c.Context(), c.caller.Principal.User.AccountUID)
@@ -29,7 +29,8 @@ func (a *API) account(c *call, kind storage.UserKind, id string) (storage.Accoun
 // maxLookup is how many accounts or users are looked for at once.
 const maxLookup = 400
 
-// accountsByUID finds those of the accounts that exist.
+// accountsByUID returns the accounts with the UIDs, by UID. It leaves out those that do not
+// exist.
 func (a *API) accountsByUID(c *call, uids []string) (map[string]storage.Account, error) {
 	accounts := map[string]storage.Account{}
 	for some := range slices.Chunk(surface.SortedSet(uids), maxLookup) {
@@ -52,8 +53,8 @@ func withUIDs(uids []string) storage.Query {
 	return storage.Query{Where: []storage.Condition{condition}, Limit: len(uids)}
 }
 
-// party finds the buyer or supplier of an assignment; without either the
-// account is zero.
+// party returns the buyer or supplier of an assignment, or a zero account if the assignment
+// names neither.
 func (a *API) party(c *call, buyerID, supplierID *string) (storage.Account, error) {
 	kind, id := storage.Buyer, buyerID
 	if supplierID != nil {
@@ -69,14 +70,14 @@ func (a *API) party(c *call, buyerID, supplierID *string) (storage.Account, erro
 	return found, err
 }
 
-// partyIDs are an account's ID as an assignment shows it.
+// partyIDs returns the ID of an account in the member that assignments have for its kind.
 func partyIDs(account storage.Account) (buyerID, supplierID *string) {
 	switch account.Kind {
 	case storage.Buyer:
 		buyerID = &account.ID
 	case storage.Supplier:
 		supplierID = &account.ID
-	case storage.Admin: // no account is
+	case storage.Admin: // accounts are buyers or suppliers
 	}
 	return buyerID, supplierID
 }
@@ -102,10 +103,10 @@ func matchesNothing(field string) storage.Condition {
 	return equals(field, noRecord)
 }
 
-// noRecord is the value of no field: identifiers have no space.
+// noRecord is a value that no identifier has, because identifiers have no spaces.
 const noRecord = "no record"
 
-// without returns a copy of the list, which may be shared.
+// without returns the list without one element. It copies the list, which may be shared.
 func without(list []string, one string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(other string) bool { return other == one })
 }
@@ -131,7 +132,7 @@ func objectType(kind storage.UserKind) string {
 	return "Buyer"
 }
 
-// userObject is what errors and audit events call a user of the kind.
+// userObject returns the name of the type of a user in errors and audit events.
 func userObject(kind storage.UserKind) string {
 	switch kind {
 	case storage.Supplier:

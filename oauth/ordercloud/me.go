@@ -47,7 +47,7 @@ func (a me) routes() []route {
 	}...)
 }
 
-// asUser serves users only: a client that acts for itself is no user.
+// asUser refuses clients that act for themselves.
 func asUser(serve func(*call) (surface.Answer, error)) func(*call) (surface.Answer, error) {
 	return func(c *call) (surface.Answer, error) {
 		if c.caller.Principal == nil {
@@ -57,8 +57,8 @@ func asUser(serve func(*call) (surface.Answer, error)) func(*call) (surface.Answ
 	}
 }
 
-// asItself is asUser for changes that only the user itself may make, and not
-// everybody who shops as the user of a client for anonymous buyers.
+// asItself is asUser for changes that only the user itself may make. It also refuses
+// anonymous buyers, who all share the default context user of a client.
 func asItself(serve func(*call) (surface.Answer, error)) func(*call) (surface.Answer, error) {
 	return asUser(func(c *call) (surface.Answer, error) {
 		if admin.IsSharedUser(c.caller.Client, c.caller.Principal, c.caller.AMR) {
@@ -68,9 +68,9 @@ func asItself(serve func(*call) (surface.Answer, error)) func(*call) (surface.An
 	})
 }
 
-// getSelf shows the user. A third-party client needs the role that changes the user: the
-// scopes profile, email and phone show it the parts that the user has consented to, at the
-// userinfo endpoint.
+// getSelf shows the user. A third-party client needs the role MeAdmin, because the answer
+// has more than the user may have consented to. The userinfo endpoint shows what the scopes
+// profile, email and phone allow.
 func (a me) getSelf(c *call) (surface.Answer, error) {
 	if c.caller.Client.ThirdParty && !c.caller.Has("MeAdmin") {
 		return surface.Answer{}, errThirdParty
@@ -98,7 +98,7 @@ func (a me) changedSecrets(before, after person) []string { return changedPasswo
 
 func (a me) notice(*call, person, person) (string, error) { return "", nil }
 
-// ownName is how audit events call the caller.
+// ownName returns the name of the caller in audit events.
 func ownName(c *call) string {
 	p := c.caller.Principal
 	if p.Account.ID == "" {
@@ -112,7 +112,7 @@ func (a me) self(c *call) (person, error) {
 	p := c.caller.Principal
 	user, err := a.cfg.Stores.Users.UserByUID(c.Context(), p.User.UID)
 	if errors.Is(err, storage.ErrNotFound) {
-		err = token.ErrInvalidToken // deleted since the token was looked at
+		err = token.ErrInvalidToken // the user was deleted after the token was checked
 	}
 	if err != nil {
 		return person{}, err
@@ -181,7 +181,7 @@ func (a me) resetPassword(c *call) (surface.Answer, error) {
 		err = a.cfg.Passwords.Change(c.Context(), c.caller.Principal, w.NewPassword, c.caller.KeptSession())
 	}
 	if errors.Is(err, storage.ErrRefused) {
-		err = token.ErrInvalidToken // the login was disabled since the token was looked at
+		err = token.ErrInvalidToken // the login was disabled after the token was checked
 	}
 	return surface.Answer{Status: http.StatusNoContent}, passwordRefusal(err)
 }

@@ -65,7 +65,7 @@ func (m memberships) auditID(c *call, id string) string {
 	return m.of.auditID(c, c.PathValue("userID")) + "/" + id
 }
 
-// apply checks what a membership is to become by the rules that /v2 has as well.
+// apply returns d with the members of w. It applies the same rules as /v2.
 func (m memberships) apply(c *call, w wire.Membership, d storage.MembershipDetail) (storage.MembershipDetail, error) {
 	faults := w.Validate("")
 	isNew := d.Membership.Version == storage.MustBeNew

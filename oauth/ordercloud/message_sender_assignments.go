@@ -31,7 +31,7 @@ func (a messageSenderAssignments) routes() []route {
 	list.Query, list.Answers = senderAssignmentParameters(), map[int]any{http.StatusOK: wire.List[wire.MessageSenderAssignment]{}}
 	create := operation(http.MethodPost, path, "assignments.Save", "Let a sender serve the users of a company or the admin users", admin, 400, 404)
 	create.Body = wire.MessageSenderAssignment{}
-	remove := operation(http.MethodDelete, "/v1/messagesenders/{messageSenderID}/assignments", "assignments.Delete", "Let a sender no longer serve a party", admin, 400, 404)
+	remove := operation(http.MethodDelete, "/v1/messagesenders/{messageSenderID}/assignments", "assignments.Delete", "Withdraw a sender from the users of a company or the admin users", admin, 400, 404)
 	remove.Query = partyParameters()
 	copies := operation(http.MethodGet, listeners, "CCListenerAssignments.List", "List who gets copies of messages: nobody", read, 400)
 	copies.Query, copies.Answers = listParameters(), map[int]any{http.StatusOK: wire.List[wire.MessageSenderAssignment]{}}
@@ -90,7 +90,7 @@ func (a messageSenderAssignments) list(c *call) (surface.Answer, error) {
 	if len(q.Sort) == 0 {
 		q.Sort = []storage.Order{{Field: "MessageSenderID"}, {Field: "BuyerID"}, {Field: "SupplierID"}}
 	}
-	found, err := ask(q, senderAssignments(senders, accounts), func(w wire.MessageSenderAssignment, field string) string {
+	found, err := queryInMemory(q, senderAssignments(senders, accounts), func(w wire.MessageSenderAssignment, field string) string {
 		return map[string]string{
 			"MessageSenderID": w.MessageSenderID, "BuyerID": surface.ValueOr(w.BuyerID, ""), "SupplierID": surface.ValueOr(w.SupplierID, ""),
 		}[field]

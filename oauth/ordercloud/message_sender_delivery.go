@@ -15,16 +15,17 @@ import (
 
 // SenderTests sends test messages and shows mails; see package server.
 type SenderTests interface {
-	// Begin stores a test message and sends it in the background. It returns the ID of
-	// the message, whose state says what became of it. kind is empty for the first type of
-	// the sender. The error wraps storage.ErrQuery if there are no messages of the kind.
+	// Begin stores a test message and sends it in the background. It returns the ID of the
+	// message, whose state shows whether it was delivered. kind is the type of the message;
+	// empty: the first type of the sender. locale is a language tag. The error wraps storage.ErrQuery if there are no messages of the kind.
 	Begin(ctx context.Context, sender storage.Sender, kind, to, locale, traceID string) (messageID string, err error)
 	// Previews returns the mail of the type in all languages, with sample values. Its errors
 	// are those of Begin.
 	Previews(ctx context.Context, sender storage.Sender, kind string) ([]wire.MailPreview, error)
 }
 
-// messageSenderDelivery is what message senders do.
+// messageSenderDelivery has the status, the messages, the test messages and the previews of
+// message senders.
 type messageSenderDelivery struct{ *API }
 
 const senderStatusTime = time.Hour // of the attempts that the status counts
@@ -91,7 +92,7 @@ func (a messageSenderDelivery) statuses(c *call) (surface.Answer, error) {
 			all = append(all, a.statusOf(senders[i], of[senders[i].ID]))
 		}
 	}
-	found, err := ask(q, all, func(s wire.MessageSenderStatus, field string) string {
+	found, err := queryInMemory(q, all, func(s wire.MessageSenderStatus, field string) string {
 		return map[string]string{"MessageSenderID": s.MessageSenderID, "State": s.State}[field]
 	})
 	if err != nil {
@@ -133,8 +134,8 @@ func (a messageSenderDelivery) messages(c *call) (surface.Answer, error) {
 	return listOf(c, q, found, wire.SentMessageFromRecord)
 }
 
-// test begins to send a test message. The caller needs the roles of the sender, as to
-// change it.
+// test starts to send a test message. The caller needs the roles that a change of the sender
+// needs.
 func (a messageSenderDelivery) test(c *call) (surface.Answer, error) {
 	var w wire.MessageSenderTest
 	if err := c.readExactly(&w); err != nil {
@@ -169,7 +170,7 @@ func (a messageSenderDelivery) previews(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	var all []wire.MailPreview // none of a sender of another kind
+	var all []wire.MailPreview // empty unless the sender sends by SMTP
 	if sender.Kind == storage.SMTPSender {
 		all, err = a.cfg.Tests.Previews(c.Context(), sender, c.values.Get("messageType"))
 	}

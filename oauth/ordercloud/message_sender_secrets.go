@@ -16,7 +16,7 @@ var (
 	errNoFormerSecret = refuse(http.StatusConflict, "MessageSender.NoFormerSecret", "The sender has no former secret.")
 )
 
-// messageSenderSecrets exchanges the secrets of webhooks.
+// messageSenderSecrets rotates the secrets of webhooks.
 type messageSenderSecrets struct{ *API }
 
 func (a messageSenderSecrets) routes() []route {
@@ -40,7 +40,8 @@ func (a messageSenderSecrets) routes() []route {
 	}
 }
 
-// change stores what change makes of the sender in the path.
+// change calls change with the sender in the path and stores the result. It returns the
+// stored sender and the names of the secrets that changed.
 func (a messageSenderSecrets) change(c *call, change func(*storage.Sender) error) (stored storage.Sender, changed []string, err error) {
 	wanted, err := surface.IfMatch(c.Header)
 	if err != nil {

@@ -46,8 +46,8 @@ func (a messageSenders) blank(*call) (storage.Sender, error) {
 	return storage.Sender{RealmID: storage.DefaultRealmID, Version: storage.MustBeNew}, nil
 }
 
-// apply returns the sender with what the shape says, secrets sealed. Its endpoint
-// gets the codes and tokens in its messages.
+// apply returns base with the members of the shape and sealed secrets. The caller needs the
+// roles of the sender, because its endpoint receives codes and tokens.
 func (a messageSenders) apply(c *call, w wire.MessageSender, base storage.Sender) (storage.Sender, error) {
 	want := w.ToRecord(base)
 	if err := w.Validate("", wire.KeptIn(want)).Err(); err != nil {

@@ -59,7 +59,7 @@ func (a oneTimePasswordRequests) routes() []route {
 	}
 	get := a.operation(http.MethodGet, "/{requestID}", "Get", "Get a request"+of+" with what became of its codes and messages; by the ID of a message, with what became of that",
 		requestReaders, wire.CodeRequest{}, 404)
-	retry := a.operation(http.MethodPost, "/{requestID}/messages/{messageID}/retry", "Retry", "Bring a message"+of+" on its way again while its code lives",
+	retry := a.operation(http.MethodPost, "/{requestID}/messages/{messageID}/retry", "Retry", "Send a message"+of+" again while its code is valid",
 		requestAdmins, wire.MessageRetry{}, 404, 409)
 	retry.ID = operationID(strings.TrimPrefix(a.path+"/messages", "/v1/"), "Retry")
 	return []route{{Operation: list, who: a.who, serve: a.list}, {Operation: get, who: a.who, serve: a.get}, {Operation: retry, who: a.who, serve: a.retry}}
@@ -96,7 +96,7 @@ func (a oneTimePasswordRequests) list(c *call) (surface.Answer, error) {
 	}
 	now := a.cfg.Now()
 	for i := range found.Items {
-		if found.Items[i], err = a.seen(c, company, found.Items[i]); err != nil {
+		if found.Items[i], err = a.visibleTo(c, company, found.Items[i]); err != nil {
 			return surface.Answer{}, err
 		}
 	}
@@ -145,8 +145,9 @@ func (a oneTimePasswordRequests) find(c *call, company storage.Account, word str
 	return condition, nil
 }
 
-// words returns what requests are looked for by: the ID and, if it is that of a message, its
-// request; the name, and all names of the users of that name.
+// words returns the ID and the names by which requests are found. If word is the ID of a
+// message, it returns the ID of the request of that message. The names are word, and all
+// names of the users who have it as a username or e-mail address.
 func (a oneTimePasswordRequests) words(c *call, company storage.Account, word string) (storage.RequestWords, error) {
 	w := storage.RequestWords{ID: word, Names: []string{word}}
 	m, err := a.cfg.Stores.Records.Message(c.Context(), word)
@@ -180,9 +181,9 @@ func (a oneTimePasswordRequests) words(c *call, company storage.Account, word st
 	return w, nil
 }
 
-// seen returns what a company sees of a timeline: the codes and messages of its users.
-// Without a company it is all.
-func (a oneTimePasswordRequests) seen(c *call, company storage.Account, t storage.Timeline) (storage.Timeline, error) {
+// visibleTo returns the part of a timeline that a company may see: the codes and messages of
+// its users. Without a company it returns the whole timeline.
+func (a oneTimePasswordRequests) visibleTo(c *call, company storage.Account, t storage.Timeline) (storage.Timeline, error) {
 	if a.of == "" {
 		return t, nil
 	}
@@ -233,8 +234,8 @@ func (a oneTimePasswordRequests) names(c *call, company storage.Account, r *stor
 	return theirs, err
 }
 
-// timeline returns the request in the path as the caller sees it, and whether it
-// concerns other users too, whom the caller does not see.
+// timeline returns the part of the request in the path that the caller may see. others
+// reports whether it also has codes or messages of users whom the caller may not see.
 func (a oneTimePasswordRequests) timeline(c *call) (t storage.Timeline, others bool, err error) {
 	company, err := a.company(c)
 	if err != nil {
@@ -248,12 +249,13 @@ func (a oneTimePasswordRequests) timeline(c *call) (t storage.Timeline, others b
 	return t, others, err
 }
 
-// timelineOf returns what a company sees of a request, or storage.ErrNotFound if the request
-// reached none of its users, and does not name one of them or reached others.
+// timelineOf is timeline for a company and the ID of a request or a message. A company may
+// see a request that reached one of its users, or that names one and reached nobody.
+// Otherwise the error is storage.ErrNotFound.
 func (a oneTimePasswordRequests) timelineOf(c *call, company storage.Account, id string) (t storage.Timeline, others bool, err error) {
 	all, err := otp.FindTimeline(c.Context(), a.cfg.Stores.Records, id)
 	if err == nil {
-		t, err = a.seen(c, company, all)
+		t, err = a.visibleTo(c, company, all)
 	}
 	if err != nil || a.of == "" {
 		return t, false, err
@@ -261,7 +263,7 @@ func (a oneTimePasswordRequests) timelineOf(c *call, company storage.Account, id
 	others = len(t.Codes) < len(all.Codes) || len(t.Messages) < len(all.Messages)
 	visible := len(t.Codes)+len(t.Messages) > 0
 	// The name in the request may have belonged to another company's user when it was made. So
-	// the name makes a request visible only if it reached nobody else.
+	// the name makes a request visible only if the request reached nobody.
 	if !visible && !others && id == t.Request.ID {
 		visible, err = a.names(c, company, &t.Request)
 	}
@@ -316,19 +318,19 @@ func noRetry(reason string) error {
 }
 
 func (a oneTimePasswordRequests) funnelRoute() route {
-	funnel := a.operation(http.MethodGet, "/funnel", "Funnel", "Count what became of codes in the last hour and day", requestReaders, wire.OneTimePasswordFunnel{})
+	funnel := a.operation(http.MethodGet, "/funnel", "Funnel", "Count the requested, delivered, redeemed and expired codes of the last hour and day", requestReaders, wire.OneTimePasswordFunnel{})
 	funnel.ID = operationID(strings.TrimPrefix(a.path, "/v1/"), "Funnel")
 	return route{Operation: funnel, serve: a.funnel}
 }
 
-// funnel answers with counts up to the last full minute, so that all servers answer the
-// same, and each counts once a minute.
+// funnel answers with counts up to the last full minute. So all servers answer the same, and
+// each server counts at most once a minute.
 func (a oneTimePasswordRequests) funnel(c *call) (surface.Answer, error) {
 	until := a.cfg.Now().UTC().Truncate(time.Minute)
 	select {
 	case a.counting <- struct{}{}:
 		defer func() { <-a.counting }()
-	case <-c.Context().Done(): // requests do not queue for longer than they may take
+	case <-c.Context().Done(): // another request is still counting
 		return surface.Answer{}, c.Context().Err()
 	}
 	if !a.counted.Until.Equal(until) {

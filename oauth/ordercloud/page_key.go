@@ -13,9 +13,9 @@ import (
 // by keys is not counted: its total is a lower bound until the last page.
 const firstPageKey = "first"
 
-// pageKeyContext is what a page key is sealed with. A key has values of a record. It is
-// sealed so that nobody makes one that compares with other values, and opens for the
-// same list, filters and order only.
+// pageKeyContext returns the additional data that a page key is sealed with: the list, its
+// filters and its order. A key contains values of a record. It is sealed so that callers
+// cannot choose these values or use the key for another list.
 func (c *call) pageKeyContext() string {
 	values := maps.Clone(c.values)
 	for _, name := range []string{"page", "pageKey", "pageSize"} {

@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// replayedByDefault is the time that a replay reads unless the request says another.
+	// replayedByDefault is how far back a replay starts unless the request says otherwise.
 	replayedByDefault = 30 * 24 * time.Hour
 	maxReplicas       = 1000
 )
 
 var errTooManyTasks = refuse(http.StatusConflict, "Task.TooMany", "Five tasks of this kind have not ended yet. Wait until one of them has.")
 
-// passwordProfiles are how users sign in. Their realm is that of all resources below /v1.
-// They are created and deleted below /v2.
+// passwordProfiles is the resource PasswordProfile, in the default realm. The profiles are
+// created and deleted below /v2.
 type passwordProfiles struct {
 	*API
 	standard[storage.PasswordProfile]
@@ -262,7 +262,7 @@ func listTasks[W any](c *call, kind storage.TaskKind, object string, show func(s
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	found, err := ask(q, all, func(t storage.Task, field string) string {
+	found, err := queryInMemory(q, all, func(t storage.Task, field string) string {
 		return map[string]string{
 			"ID": t.ID, "State": string(t.State), "ClientID": t.ClientID, "Username": t.Username, "UserID": t.UserUID,
 			"CreatedAt": timeText(t.CreatedAt), "EndedAt": timeText(t.EndedAt),

@@ -14,8 +14,8 @@ var (
 	errTooSoon      = refuse(http.StatusBadRequest, "PasswordReset.TooSoonToChange", "The password was changed too recently.")
 )
 
-// passwordRefusal says in the dialect's words why a password was not set; what
-// is no refusal passes unchanged.
+// passwordRefusal returns OrderCloud's refusal for an error of package signin about a new
+// password. It returns other errors unchanged.
 func passwordRefusal(err error) error {
 	var broken *signin.RuleError
 	switch {

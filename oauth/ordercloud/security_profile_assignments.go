@@ -65,9 +65,8 @@ func (a securityProfileAssignments) holder(c *call, w wire.SecurityProfileAssign
 	return storage.UserParty(user.UID), err
 }
 
-// save gives a profile to a party. The profile is read in the same
-// transaction, so that it cannot get roles meanwhile that the caller must not
-// give.
+// save gives a profile to a party. The profile is read in the same transaction, so it
+// cannot get roles that the caller may not give between the check and the assignment.
 func (a securityProfileAssignments) save(c *call) (surface.Answer, error) {
 	var w wire.SecurityProfileAssignment
 	if err := c.readExactly(&w); err != nil {
@@ -148,9 +147,9 @@ func profileAssignmentObject(a wire.SecurityProfileAssignment) string {
 	return name
 }
 
-// list is filtered by the IDs of parties as well, which are
-// looked up first: a buyer without a user is for the assignments to that buyer
-// itself.
+// list answers with a page of assignments. Parameters name their parties by ID, so the
+// parties are looked up first. buyerID without userID selects the assignments to the buyer
+// itself, not those to its users.
 func (a securityProfileAssignments) list(c *call) (surface.Answer, error) {
 	q, err := c.query(fields{"SecurityProfileID": {record: "ProfileID"}}, []string{"SecurityProfileID"})
 	if err != nil {
@@ -230,8 +229,8 @@ func isMissing(err error) bool {
 	return errors.As(err, &refused) && refused.status == http.StatusNotFound
 }
 
-// shownAssignments finds the IDs of the parties. One who is gone has nothing to
-// show.
+// shownAssignments returns the assignments with the IDs of their parties. It leaves out
+// parties that do not exist any more.
 func (a securityProfileAssignments) shownAssignments(c *call, assigned []storage.ProfileAssignment) ([]wire.SecurityProfileAssignment, error) {
 	var userUIDs, accountUIDs []string
 	for _, one := range assigned {

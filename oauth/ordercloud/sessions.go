@@ -13,8 +13,8 @@ import (
 
 var errThirdParty = refuse(http.StatusForbidden, "Auth.ThirdPartyClient", "A third-party client may not do this for its users.")
 
-// sessionRoutes returns the operations on the user's own sessions. No DELETE ends several:
-// one for a session without its ID would end them all.
+// sessionRoutes returns the operations on the user's own sessions. Several sessions are
+// ended by POST. Otherwise a DELETE that lacks the ID of its session would end them all.
 func (a me) sessionRoutes() []route {
 	const path = "/v1/me/sessions"
 	operation := func(method, under, verb, summary string, refuses ...int) openapi.Operation {
@@ -40,8 +40,8 @@ func (a me) sessionRoutes() []route {
 
 func sessionsShown() map[int]any { return map[int]any{http.StatusOK: wire.List[wire.Session]{}} }
 
-// asFirstParty is asItself without clients of third parties, which act for the user only
-// as far as the user has consented.
+// asFirstParty is asItself, and also refuses third-party clients: the user has not consented
+// to these operations.
 func asFirstParty(serve func(*call) (surface.Answer, error)) func(*call) (surface.Answer, error) {
 	return asItself(func(c *call) (surface.Answer, error) {
 		if c.caller.Client.ThirdParty {
@@ -90,7 +90,7 @@ func (a *API) sessionsOf(c *call, userUID string) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	found, err := ask(q, all, func(x storage.Session, field string) string {
+	found, err := queryInMemory(q, all, func(x storage.Session, field string) string {
 		return map[string]string{
 			"ID": x.ID, "ClientID": x.ClientID, "SignedInAt": timeText(x.AuthTime), "LastUsedAt": timeText(x.LastUsedAt),
 			"IdleUntil": timeText(x.IdleUntil), "ExpiresAt": timeText(x.ExpiresAt),

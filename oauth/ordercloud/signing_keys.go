@@ -54,11 +54,11 @@ func (a signingKeys) list(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	all, err := a.cfg.Stores.Keys.List(c.Context()) // oldest first, and so they stay unless sortBy says otherwise
+	all, err := a.cfg.Stores.Keys.List(c.Context()) // oldest first, which is the order without sortBy
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	found, err := ask(q, all, func(k keys.KeyInfo, field string) string {
+	found, err := queryInMemory(q, all, func(k keys.KeyInfo, field string) string {
 		return map[string]string{
 			"ID": k.KID, "Alg": k.Alg, "State": string(k.State), "CreatedAt": timeText(k.CreatedAt),
 			"ActivatesAt": timeText(k.ActivatesAt), "RetiresAt": timeText(k.RetiresAt),
@@ -84,8 +84,8 @@ func (a signingKeys) get(c *call) (surface.Answer, error) {
 	return surface.Answer{}, notFound("SigningKey", c.PathValue("kid"))
 }
 
-// rotate answers with the successor. While one is announced already, that
-// is it, so that asking twice does no harm.
+// rotate answers with the successor of a signing key. If a successor is announced already,
+// it answers with that one, so a repeated request changes nothing.
 func (a signingKeys) rotate(c *call) (surface.Answer, error) {
 	var w wire.KeyRotation
 	if c.ContentLength != 0 {

@@ -38,12 +38,12 @@ func (a status) routes() []route {
 	}
 	return []route{{serve: a.get, Operation: openapi.Operation{
 		Method: http.MethodGet, Path: "/v1/status", ID: "status.Get", Tag: "Status", Roles: surface.SortedSet(roles),
-		Summary: "Get how the servers are doing: the checks of what the caller may see", Answers: map[int]any{http.StatusOK: wire.Status{}},
+		Summary: "Get the state of the servers: the checks that the caller may see", Answers: map[int]any{http.StatusOK: wire.Status{}},
 	}}}
 }
 
-// get makes the checks one after the other. One that fails is unknown, and does not hide
-// the others.
+// get runs the checks one after the other. A check with an error has the state unknown, and
+// the others are still shown.
 func (a status) get(c *call) (surface.Answer, error) {
 	w := wire.Status{Checks: []wire.StatusCheck{}}
 	for _, check := range statusChecks() {

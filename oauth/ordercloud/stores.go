@@ -12,7 +12,8 @@ import (
 	"latchkey/storage"
 )
 
-// Stores are what keeps the resources; *gormstore.Store is all of them.
+// Stores store the resources. All fields are required. *gormstore.Store implements all of
+// them except Keys.
 type Stores struct {
 	Clients          ClientStore
 	Secrets          SecretStore
@@ -59,10 +60,10 @@ type ClientStore interface {
 
 // SecretStore keeps the secrets of API clients.
 type SecretStore interface {
-	// AddClientSecret answers storage.ErrTooMany if the client has limit secrets
+	// AddClientSecret returns storage.ErrTooMany if the client has limit secrets
 	// already; 0: no limit.
 	AddClientSecret(ctx context.Context, clientID string, s storage.ClientSecret, limit int) error
-	// ChangeClientSecret stores what change makes of the name and the expiry.
+	// ChangeClientSecret stores the name and the expiry that change sets.
 	ChangeClientSecret(ctx context.Context, clientID, secretID string, change func(*storage.ClientSecret) error) (storage.ClientSecret, error)
 	DeleteClientSecret(ctx context.Context, clientID, secretID string) error
 }
@@ -81,19 +82,19 @@ type PasswordProfileStore interface {
 	PutPasswordProfile(ctx context.Context, p storage.PasswordProfile) (storage.PasswordProfile, error)
 }
 
-// AssignmentStore keeps who holds which security profile.
+// AssignmentStore stores the assignments of security profiles.
 type AssignmentStore interface {
 	AssignSecurityProfile(ctx context.Context, id string, to storage.Party) error
 	UnassignSecurityProfile(ctx context.Context, id string, from storage.Party) error
 	ListProfileAssignments(ctx context.Context, q storage.Query) (storage.Page[storage.ProfileAssignment], error)
 }
 
-// LoginStore knows how users sign in.
+// LoginStore reads the logins of users and revokes their tokens.
 type LoginStore interface {
 	surface.LoginReader
 	LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error)
-	// Principal returns all that there is to know of a login by its name; Known
-	// reports whether there is one.
+	// Principal returns the login of the key with its user, account and roles. Known is
+	// false if there is none.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 	RevokeUserTokens(ctx context.Context, userUID string, now time.Time) error
 }
@@ -132,7 +133,7 @@ type DeliveryConfigStore interface {
 	DeleteDeliveryConfig(ctx context.Context, id string, version int64) error
 }
 
-// RecordStore keeps what happened.
+// RecordStore reads audit events, requests and messages.
 type RecordStore interface {
 	ListAuditEvents(ctx context.Context, q storage.Query) (storage.Page[storage.AuditEvent], error)
 	// EachAuditEvent calls do with the events that the filter selects, the oldest first.
@@ -146,7 +147,7 @@ type RecordStore interface {
 	otp.TimelineStore
 }
 
-// FigureStore counts what happened. It reads a bounded number of rows.
+// FigureStore counts codes and messages. It reads a bounded number of rows.
 type FigureStore interface {
 	CodeFunnel(ctx context.Context, until time.Time, periods ...time.Duration) ([]storage.CodeFunnel, error)
 	SenderActivity(ctx context.Context, since time.Time) ([]storage.SenderActivity, error)
@@ -179,12 +180,11 @@ type Passwords interface {
 
 // Codes takes requests for codes and messages; *otp.Service is one.
 type Codes interface {
-	// Request writes down that somebody wants codes or messages through the
-	// client.
+	// Request stores a request for codes or messages through the client.
 	Request(ctx context.Context, client storage.Client, r otp.Request) error
-	// Invitation returns the request that invites a user, to be written down
-	// together with it.
+	// Invitation returns the request that invites a user. The caller stores it together
+	// with the user.
 	Invitation(ctx context.Context, r otp.Request) (storage.CodeRequest, error)
-	// Wake makes it look for requests at once.
+	// Wake makes the service look for stored requests at once.
 	Wake()
 }

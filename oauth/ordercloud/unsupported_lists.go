@@ -36,7 +36,7 @@ func (a unsupportedLists) routes() []route {
 	}
 }
 
-// emptyList describes one of them.
+// emptyList returns the route of one of these lists.
 func emptyList(path string, page any, who audience, roles []string, serve func(*call) (surface.Answer, error)) route {
 	object := strings.TrimPrefix(path, "/v1/")
 	o := openapi.Operation{
@@ -49,7 +49,8 @@ func emptyList(path string, page any, who audience, roles []string, serve func(*
 	return route{Operation: o, who: who, serve: serve}
 }
 
-// inCompany answers an empty page for the buyer or supplier in the path.
+// inCompany answers with an empty page, or 404 if the buyer or supplier in the path does not
+// exist.
 func inCompany[W any](a *API, of storage.UserKind) func(*call) (surface.Answer, error) {
 	return func(c *call) (surface.Answer, error) {
 		if _, err := (users{API: a, of: of}).company(c); err != nil {
@@ -70,7 +71,7 @@ func emptyPageOf[W any](c *call, f fields) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	none, err := ask[W](q, nil, nil)
+	none, err := queryInMemory[W](q, nil, nil)
 	if err != nil {
 		return surface.Answer{}, err
 	}

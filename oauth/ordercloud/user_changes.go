@@ -12,7 +12,7 @@ import (
 
 var errUsername = refuse(http.StatusConflict, "User.UsernameMustBeUnique", "Username must be unique.")
 
-// apply returns the user with what the shape says, a new password hashed.
+// apply returns p with the members of the shape. It hashes a new password.
 func (u users) apply(c *call, w wire.User, p person) (person, error) {
 	if err := u.mayManage(c, p); err != nil {
 		return p, err
@@ -40,10 +40,11 @@ func (u users) apply(c *call, w wire.User, p person) (person, error) {
 	return p, passwordRefusal(err)
 }
 
-// checkUser finds the faults of what a user is to become.
+// checkUser returns the faults of the shape, also those that only a look at the caller or at
+// other records shows.
 func (a *API) checkUser(c *call, w wire.User, p person) error {
 	if p.Login.ID == "" && p.version != storage.MustBeNew {
-		return nameless(w)
+		return checkWithoutLogin(w)
 	}
 	faults := w.Validate("")
 	if w.EmailVerified != nil && *w.EmailVerified != p.User.EmailVerified() && !c.caller.SellerSide() {
@@ -66,9 +67,9 @@ func (a *API) checkUser(c *call, w wire.User, p person) error {
 	return faults.Err()
 }
 
-// nameless checks a user whom another surface has taken its only login. It does
-// not get one here: a login has a life of its own there.
-func nameless(w wire.User) error {
+// checkWithoutLogin checks the shape of a user without a login, whose login was deleted
+// below /v2. It refuses a username and a password: only /v2 can give the user a new login.
+func checkWithoutLogin(w wire.User) error {
 	var faults wire.Faults
 	if w.Username != "" || w.Password != nil {
 		faults.Add("Username", "cannot be given to a user who has none any more")
@@ -77,7 +78,8 @@ func nameless(w wire.User) error {
 	return append(faults, w.Validate("")...).Err()
 }
 
-// withName returns the login with its new name, or as it is if it is none.
+// withName returns named, the login with its new name. It returns base if the user has no
+// login.
 func withName(base, named storage.Login) storage.Login {
 	if base.ID == "" {
 		return base
@@ -162,8 +164,8 @@ func (a *API) admitUsername(c *call, wanted string, p person) error {
 	return err
 }
 
-// changeUser stores what became of a user unless it, or its login, was changed
-// meanwhile.
+// changeUser stores a changed user and its login. It returns storage.ErrStale if either was
+// changed or deleted meanwhile.
 func (a *API) changeUser(c *call, p person) (storage.UserLogin, error) {
 	var login *storage.Login
 	if p.Login.ID != "" {

@@ -55,7 +55,7 @@ func (u users) requestCode(c *call, p person, clientID string) error {
 	}
 	grant := grants.GrantPassword
 	if !client.HasGrant(grant) {
-		grant = "" // any by which the client takes codes
+		grant = "" // any grant of the client that takes codes
 	}
 	err = u.cfg.Codes.Request(c.Context(), client, otp.Request{
 		Type: storage.MessageOneTimePassword, Username: login.Username, Purpose: storage.PurposeSignIn, GrantType: grant,
@@ -92,8 +92,8 @@ func (u users) loginIn(c *call, p person, profileID string) (storage.Login, erro
 	return storage.Login{}, err
 }
 
-// mayReceive refuses a message that would reach nobody. client is the one that the
-// message is for; nil: none in particular.
+// mayReceive returns a refusal if a message of type t would not reach the user of the login.
+// client is the client that the user is to sign in through; nil: any.
 func (u users) mayReceive(c *call, t storage.MessageType, loginID string, client *storage.Client) error {
 	p, err := u.cfg.Stores.Logins.PrincipalOf(c.Context(), loginID)
 	if err != nil {
@@ -113,12 +113,12 @@ func (u users) mayReceive(c *call, t storage.MessageType, loginID string, client
 	return err
 }
 
-// noMessage refuses to send what a user would not get.
+// noMessage refuses to send a message that would not reach the user.
 func noMessage(reason string) error {
 	return refuse(http.StatusConflict, "User.NoMessage", "No message would reach the user: "+reason+".")
 }
 
-// refusalText says why a user is refused; see storage.Client.Refusal.
+// refusalText returns the text for a reason of storage.Client.CodeRefusal.
 func refusalText(reason string) string {
 	switch reason {
 	case storage.RefusedClientInactive:

@@ -10,14 +10,14 @@ import (
 	"latchkey/storage"
 )
 
-// person is a user with what the wire shows and asks besides.
+// person is a user with its login, company and roles, and with a new password.
 type person struct {
 	storage.UserLogin
 	company   storage.Account    // zero for an admin user
-	principal *storage.Principal // whom the login stands for; nil: none, or not looked up, as in lists
+	principal *storage.Principal // of the login; nil: there is no login, or it was not looked up, as in lists
 	version   int64              // of user and login together; see versionOf
 
-	password *storage.PasswordChange // to take effect with the rest; nil: none
+	password *storage.PasswordChange // stored together with the user; nil: the password stays
 }
 
 // auditObject returns the name of the user in audit events: its type, the ID of
@@ -37,7 +37,7 @@ func (p person) roles() []string {
 	return surface.OrEmpty(p.principal.Roles)
 }
 
-// complete adds what the user's login gives it.
+// complete sets the version of p and, if the user has a login, its principal.
 func (a *API) complete(c *call, p person) (person, error) {
 	p.version = versionOf(p.UserLogin)
 	if p.Login.ID == "" {
@@ -48,12 +48,13 @@ func (a *API) complete(c *call, p person) (person, error) {
 	return p, err
 }
 
-// versionOf is the version of what the wire shows as one object. Each part's
-// version rises with each of its changes, so no two states of both have one in
-// common, unless a login is changed 16 million times.
+// versionOf returns one version for a user and its login, which the wire shows as one
+// object. No two states of both have the same version, unless the login is changed 16
+// million times.
 func versionOf(u storage.UserLogin) int64 { return u.User.Version<<24 + u.Login.Version }
 
-// profileID is where the user's login is, or is to be.
+// profileID returns the ID of the password profile of the user's login, or of the login
+// that w asks for.
 func (p person) profileID(w wire.User) string {
 	if p.Login.ID != "" {
 		return p.Login.ProfileID

@@ -24,7 +24,7 @@ func (a userSearch) route() route {
 		Method: http.MethodGet, Path: "/v1/users", ID: "users.Search", Tag: "FoundUser", Roles: roles,
 		Summary: "Find users of all companies, and admin users, by the beginning of a name",
 		Query: []openapi.Parameter{
-			{Name: "search", About: "Text that the field of searchOn begins with, whatever its case is; an asterisk is any text"},
+			{Name: "search", About: "Text that the field of searchOn begins with, ignoring letter case; an asterisk stands for any text"},
 			{Name: "searchOn", About: storage.SearchUsername + " (default), " + storage.SearchEmail + " or " + storage.SearchLastName + "; users are sorted by it"},
 			{Name: "pageKey", About: "NextPageKey of the page before, with the same search"},
 			{Name: "pageSize", About: "Items on a page, 1 to " + strconv.Itoa(maxPageSize), Type: "integer"},
@@ -33,7 +33,7 @@ func (a userSearch) route() route {
 	}}
 }
 
-// rolesToFind are the roles by which users of the kind are read.
+// rolesToFind returns the roles with which a caller may read users of the kind.
 func rolesToFind(kind storage.UserKind) []string {
 	switch kind {
 	case storage.Supplier:
@@ -89,7 +89,7 @@ func (a userSearch) search(c *call) (surface.Answer, error) {
 	})
 }
 
-// kindsFound are the kinds of users that the caller may read.
+// kindsFound returns the kinds of users that the caller may read.
 func kindsFound(caller *token.Caller) (kinds []storage.UserKind) {
 	for _, kind := range []storage.UserKind{storage.Buyer, storage.Supplier, storage.Admin} {
 		if caller.Has(rolesToFind(kind)...) {

@@ -46,7 +46,7 @@ func (a *API) userRoutes() []route {
 	return append(all, list, userSearch{a}.route())
 }
 
-// described adds what the users of all kinds have in common.
+// described returns the kind with the members that users of all kinds have in common.
 func (u users) described() kind {
 	k := u.kind
 	k.param = "userID"
@@ -105,8 +105,8 @@ func (u users) lockoutRoute() route {
 	}}
 }
 
-// unlockRoute forgets a user's failed sign-ins. Whatever the body is, the
-// vendor's clients send one or none.
+// unlockRoute clears a user's failed sign-ins. It ignores the body: some of OrderCloud's
+// clients send one, and others do not.
 func (u users) unlockRoute() route {
 	o := u.action(http.MethodPost, "/unlock", "Unlock", "Forget a user's failed sign-ins")
 	return route{Operation: o, who: u.who, serve: u.act("unlocked", func(c *call, p person) error {
@@ -114,7 +114,7 @@ func (u users) unlockRoute() route {
 	})}
 }
 
-// tokensRoute ends every token a user holds.
+// tokensRoute revokes all tokens of a user.
 func (u users) tokensRoute() route {
 	o := u.action(http.MethodDelete, "/tokens", "RevokeTokens", "Revoke all tokens of a user")
 	return route{Operation: o, who: u.who, serve: u.act("tokens_revoked", func(c *call, p person) error {
@@ -129,7 +129,8 @@ func (u users) action(method, under, verb, summary string) openapi.Operation {
 	}
 }
 
-// act serves what an administrator does to a user besides changing the record.
+// act returns the handler of an operation that does not change the record of the user. It
+// calls do if the caller may manage the user, and records an audit event with the verb.
 func (u users) act(verb string, do func(*call, person) error) func(*call) (surface.Answer, error) {
 	return func(c *call) (surface.Answer, error) {
 		p, err := u.manageable(c)
