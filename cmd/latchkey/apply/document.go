@@ -50,7 +50,7 @@ type ApiClient struct {
 	wire.ApiClient
 	ClientSecretFile *string                    // a file that holds the ClientSecret
 	Public           *bool                      // false: a client without a secret is confidential, and gets one by "client secret add"; default: a new client without a secret is public
-	Roles            []string                   // of a machine client, which has them without a user; absent: the stored ones
+	Roles            []string                   // of a client that acts for itself; absent: the stored ones
 	Assignments      []wire.ApiClientAssignment // the buyers and suppliers whose users sign in; absent: the stored ones
 }
 
@@ -71,7 +71,7 @@ type SMTP struct {
 
 // Realm is an authentication realm in the words of /v2.
 type Realm struct {
-	ID               string            `json:"id"`
+	ID               string            `json:"id"` // default: made from the name
 	Type             *string           `json:"type"`
 	Name             *string           `json:"name"`
 	PasswordProfiles []PasswordProfile `json:"password_profiles"`
@@ -89,7 +89,7 @@ type PasswordProfile struct {
 // "account/user".
 type Membership struct {
 	Type      *string  `json:"type"`
-	AccountID string   `json:"account_id"`
-	MemberID  string   `json:"account_member_id"`
-	Roles     []string `json:"roles"`
+	AccountID string   `json:"account_id"`        // ID of a buyer or supplier
+	MemberID  string   `json:"account_member_id"` // ID of a user, or "account/user"
+	Roles     []string `json:"roles"`             // that the user has in this account
 }

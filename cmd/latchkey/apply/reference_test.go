@@ -96,12 +96,22 @@ func (c comments) read(pkg string, file *ast.File) {
 		if fields, ok := spec.Type.(*ast.StructType); ok {
 			for _, f := range fields.Fields.List {
 				for _, name := range f.Names {
-					c[key(pkg, spec.Name.Name, name.Name)] = strings.TrimPrefix(strings.TrimSpace(f.Comment.Text()), "nolint:revive // ")
+					c[key(pkg, spec.Name.Name, name.Name)] = commentText(f.Comment)
 				}
 			}
 		}
 		return true
 	})
+}
+
+// commentText returns the text of a comment at the end of a line. CommentGroup.Text would
+// omit a comment that begins with a directive for the linter.
+func commentText(group *ast.CommentGroup) string {
+	if group == nil {
+		return ""
+	}
+	text := strings.TrimSpace(strings.TrimPrefix(group.List[0].Text, "//"))
+	return strings.TrimPrefix(text, "nolint:revive // ")
 }
 
 func key(pkg, kind, field string) string { return pkg + "." + kind + "." + field }

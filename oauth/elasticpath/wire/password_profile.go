@@ -20,14 +20,14 @@ type ProfileFields struct {
 	UsernameFormat *string `json:"username_format"`                // any (default) or email
 	OneTimeCodes   *bool   `json:"enable_one_time_password_token"` // default false
 
-	CodeAlphabet  *string `json:"code_alphabet,omitempty"`    // crockford (default) or digits
-	CodeLength    *int    `json:"code_length,omitempty"`      // characters; default 8
-	CodeTTL       *int    `json:"code_ttl_seconds,omitempty"` // 30 to 600; default 600
-	Threshold     *int    `json:"lockout_threshold,omitempty"`
-	Duration      *int    `json:"lockout_duration_seconds,omitempty"` // 0: until an administrator unlocks
-	MaxDuration   *int    `json:"lockout_max_duration_seconds,omitempty"`
-	ForgetsAfter  *int    `json:"lockout_forgets_after_seconds,omitempty"`
-	MinLength     *int    `json:"password_min_length,omitempty"` // less than 8 counts as 8
+	CodeAlphabet  *string `json:"code_alphabet,omitempty"`                 // crockford (default) or digits
+	CodeLength    *int    `json:"code_length,omitempty"`                   // characters; default 8
+	CodeTTL       *int    `json:"code_ttl_seconds,omitempty"`              // 30 to 600; default 600
+	Threshold     *int    `json:"lockout_threshold,omitempty"`             // failures in a row before the first lock, 1 to 100; default 10
+	Duration      *int    `json:"lockout_duration_seconds,omitempty"`      // of the first lock, doubled by each further failure; 0: until an administrator unlocks; default 120
+	MaxDuration   *int    `json:"lockout_max_duration_seconds,omitempty"`  // of a lock that was doubled; default one day
+	ForgetsAfter  *int    `json:"lockout_forgets_after_seconds,omitempty"` // without a failure or a lock, until failures are forgotten; default one day
+	MinLength     *int    `json:"password_min_length,omitempty"`           // characters, 1 to 250; less than 8 counts as 8
 	UpperCase     *bool   `json:"password_upper_case,omitempty"`
 	LowerCase     *bool   `json:"password_lower_case,omitempty"`
 	Digit         *bool   `json:"password_digit,omitempty"`

@@ -15,12 +15,12 @@ import (
 	"latchkey/storage"
 )
 
-// Durations in minutes. Those that begin with default are for API clients that name
-// none.
+// Durations in minutes, and bounds of lists. The defaults are for API clients that name no
+// duration.
 const (
 	defaultAccessTokenDuration    = 600
 	defaultAnonymousTokenDuration = 7 * 24 * 60
-	maxAnonymousTokenDuration     = 31 * 24 * 60 // keys that verify such tokens are published as long
+	maxAnonymousTokenDuration     = 31 * 24 * 60 // the keys that verify such tokens are published for as long
 	maxTokenDuration              = 524160
 	maxResources                  = 50
 	maxRedirectURIs               = 50
@@ -42,19 +42,19 @@ type ApiClient struct {
 	AccessTokenDuration        *int    // minutes, 10 to 600; default 600
 	Active                     *bool   // default true
 	AppName                    string
-	RefreshTokenDuration       *int // minutes, 0 to 524160; default 0: no refresh tokens
-	AnonymousTokenDuration     *int // minutes; default a week
-	DefaultContextUserName     *string
+	RefreshTokenDuration       *int            // minutes, 0 to 524160; default 0: no refresh tokens
+	AnonymousTokenDuration     *int            // minutes; default a week
+	DefaultContextUserName     *string         // username of the user that client credentials act as
 	XP                         json.RawMessage `json:"xp"`
-	AllowAnyBuyer              bool
-	AllowAnySupplier           bool
-	AllowSeller                bool
-	IsAnonBuyer                bool
-	AssignedBuyerCount         int // read only; not set by ApiClientFromRecord
-	AssignedSupplierCount      int // likewise
-	MinimumRequiredRoles       []string
+	AllowAnyBuyer              bool            // users of all buyers may sign in
+	AllowAnySupplier           bool            // users of all suppliers may sign in
+	AllowSeller                bool            // admin users may sign in
+	IsAnonBuyer                bool            // client credentials act as an anonymous buyer
+	AssignedBuyerCount         int             // read only; not set by ApiClientFromRecord
+	AssignedSupplierCount      int             // likewise
+	MinimumRequiredRoles       []string        // roles that a user must have to sign in
 	MinimumRequiredCustomRoles []string
-	MaximumGrantedRoles        []string
+	MaximumGrantedRoles        []string // with MaximumGrantedCustomRoles, the only roles that tokens may have; both empty: no limit
 	MaximumGrantedCustomRoles  []string
 
 	// Members for orders, which do not exist here: accepted and not stored.
@@ -67,18 +67,18 @@ type ApiClient struct {
 
 	GrantTypes               []string // default password, client_credentials, refresh_token
 	AllowedCredentials       []string // "otp", "password"; default both
-	RefreshTokenRotation     *bool    // default: true if one of the two above is given
+	RefreshTokenRotation     *bool    // default: true if GrantTypes or AllowedCredentials is given
 	RefreshTokenIdleDuration *int     // minutes a refresh token may be unused; default 0: no limit
 	SigningAlg               *string  // ES256, RS256 or EdDSA; absent: the stored one; for a new client RS256, or the setting of the server
-	PasswordProfileID        *string  // whose logins sign in; default "default"
+	PasswordProfileID        *string  // of the logins that sign in; default "default"
 
-	TokenEndpointAuthMethod *string         // "private_key_jwt": it signs assertions (RFC 7523) and has no secret; default: by secret, or public
+	TokenEndpointAuthMethod *string         // "private_key_jwt": the client signs assertions (RFC 7523) and has no secret; absent: it has a secret or is public
 	JWKS                    json.RawMessage // its public keys, for private_key_jwt (RFC 7517 §5)
 	Resources               []string        // which of the server's resources its tokens may be for (RFC 8707); default all
-	DPoPBoundAccessTokens   bool            // its tokens are bound to a key, always (RFC 9449 §5.2)
-	TrustEndUserAddress     bool            // a confidential client names the address of its user
+	DPoPBoundAccessTokens   bool            // all its tokens are bound to a key (RFC 9449 §5.2)
+	TrustEndUserAddress     bool            // whether the client, which must be confidential, may send the address of its user
 
-	RedirectUris                       []string // to which the hosted sign-in returns; compared as they are, but for the port of the loopback interface
+	RedirectUris                       []string // to which the hosted sign-in returns; compared exactly, except for the port of a loopback address
 	PostLogoutRedirectUris             []string // to which browsers may go after a logout
 	BackchannelLogoutUri               *string  //nolint:revive // gets logout tokens (OpenID Connect Back-Channel Logout 1.0)
 	ThirdParty                         bool     // its users are asked for their consent

@@ -35,8 +35,8 @@ func AuditEventFromRecord(e storage.AuditEvent) AuditEvent {
 	}
 }
 
-// ExportedAuditEvent is one line of an export, by the command as well. The names are
-// stable. Empty members are left out, except the first five.
+// ExportedAuditEvent is one line of an export, both of /v1 and of the command line. The
+// names are stable. Empty members are left out, except the first five.
 type ExportedAuditEvent struct {
 	Seq      int64    `json:"seq"` // 0: older than the chain
 	ID       string   `json:"id"`

@@ -200,7 +200,7 @@ func CheckRoles(path string, roles []string) Faults {
 	return c.faults
 }
 
-// present returns nil for an empty document, so that JSON shows null.
+// present returns the document, or nil for an empty one, which JSON shows as null.
 func present(doc json.RawMessage) json.RawMessage {
 	if len(doc) == 0 {
 		return nil

@@ -48,8 +48,8 @@ type MeSupplier struct{ ID string }
 type MeSeller struct{ ID string }
 
 // MeUserFromRecord returns a user as the wire shows it to itself. companyID is the
-// ID of its buyer or supplier, empty for an admin user and for a member of accounts
-// that is of none in particular.
+// ID of its buyer or supplier, empty for an admin user and for a user
+// without a company of its own.
 func MeUserFromRecord(r storage.User, l storage.Login, companyID string, roles []string) MeUser {
 	u := UserFromRecord(r, l, companyID)
 	m := MeUser{

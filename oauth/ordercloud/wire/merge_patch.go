@@ -5,7 +5,8 @@ import (
 	"maps"
 )
 
-// Patched applies a merge patch (RFC 7396) to a shape as the wire shows it.
+// Patched returns a shape, as the wire shows it, with a merge patch applied (RFC 7396). The
+// error is Faults if the result is not a valid shape.
 func Patched[W any](shown W, patch []byte) (w W, err error) {
 	document, err := json.Marshal(shown)
 	if err != nil {
@@ -15,7 +16,7 @@ func Patched[W any](shown W, patch []byte) (w W, err error) {
 	return w, faults.Err()
 }
 
-// patched applies an RFC 7396 merge patch; both are JSON objects.
+// mergePatch returns the document with the patch applied. Both are JSON objects.
 func mergePatch(document, patch []byte) []byte {
 	var into, from map[string]json.RawMessage
 	_ = json.Unmarshal(document, &into) // both were decoded before

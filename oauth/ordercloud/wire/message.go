@@ -24,15 +24,15 @@ const (
 	DeliveryHeaderContext = "delivery_config.custom_auth_header"
 )
 
-// MessageEncoder writes messages as OrderCloud posts them to message senders.
+// MessageEncoder encodes messages as OrderCloud posts them to message senders.
 // All fields but Environment are required.
 type MessageEncoder struct {
-	// Recipient returns the user of that name with an access token, empty for a
-	// message that was asked for through no client; storage.ErrNotFound when
-	// the client or the user is gone or may no longer sign in.
-	// *token.Recipients has one.
+	// Recipient returns the user of a message and an access token of the user. The token
+	// is empty if the message was not requested through a client. The error is
+	// storage.ErrNotFound if the client or the user does not exist any more or may not
+	// sign in. It is a method of *token.Recipients.
 	Recipient func(context.Context, token.RecipientRequest) (storage.Principal, string, error)
-	// Endpoint returns where the sender delivers, with its secrets;
+	// Endpoint returns the endpoint of a sender with its secrets, as
 	// deliver.Endpoints.Of does.
 	Endpoint func(context.Context, storage.Sender) (deliver.Endpoint, error)
 	Now      func() time.Time
@@ -85,10 +85,11 @@ func lockEnd(t time.Time) *time.Time {
 	return &t
 }
 
-// Encode returns the HTTP call that brings a message to the endpoint of a sender,
-// signed with the shared key, the signing secrets or both. It fails for good if the
-// user is gone, if another user has the username by now, or if the delivery config
-// is off. Other failures may pass.
+// Encode returns the HTTP request that delivers a message to the endpoint of a sender,
+// signed with the shared key, the signing secrets or both. The error is deliver.Permanent
+// if the user does not exist any more, if another user has the username by now, if the
+// delivery config is off, or if message senders do not get messages of the type. After
+// other errors the delivery is tried again.
 func (e MessageEncoder) Encode(ctx context.Context, s storage.Sender, env deliver.Envelope) (deliver.Call, error) {
 	endpoint, err := e.Endpoint(ctx, s)
 	if err != nil {
@@ -166,9 +167,8 @@ func (e MessageEncoder) eventBody(ctx context.Context, s storage.Sender, env del
 	return nil, deliver.Permanent(deliver.Reason(fmt.Sprintf("message senders know no messages of type %q", env.Message.Type)))
 }
 
-// sealToken encrypts the token to the key of the receiver, if it has one. The key
-// exists so that others on the way cannot read codes, and a token is worth more
-// than a code.
+// sealToken encrypts the token to the key of the receiver, if it has one. The key keeps
+// intermediaries from reading codes, and a token is worth more than a code.
 func sealToken(jwk json.RawMessage, token string) (string, error) {
 	if len(jwk) == 0 || token == "" {
 		return token, nil

@@ -34,20 +34,20 @@ const messageTypes = "OrderDeclined OrderSubmitted ShipmentCreated ForgottenPass
 // OrderCloud's .NET library fails on message types that it does not know.
 const furtherMessageTypes = string(storage.MessageAccountLocked + " " + storage.MessageContactChanged)
 
-// MessageSender is OrderCloud's message sender. URL and SharedKey say where its
-// calls go and how they are signed. With DeliveryConfigID the delivery config says
-// it.
+// MessageSender is OrderCloud's message sender. URL and SharedKey are the
+// address of its webhook and the key that signs its calls. With DeliveryConfigID, both are
+// those of the delivery config.
 type MessageSender struct {
 	ID               string
 	Name             string
 	MessageTypes     []string
 	Description      *string
-	URL              *string
+	URL              *string         // of the webhook; {messagetype} stands for the type in lower case
 	ElevatedRoles    []string        // added to those of the recipient in the token of a message
 	SharedKey        *string         // write only
 	XP               json.RawMessage `json:"xp"`
-	DeliveryConfigID *string
-	AllowAllBuyers   bool
+	DeliveryConfigID *string         // delivery config to use instead of URL and SharedKey
+	AllowAllBuyers   bool            // it serves the users of all buyers
 
 	FurtherMessageTypes []string `json:",omitempty"` // extra: "AccountLocked", "ContactChanged"; absent: the stored ones
 

@@ -7,7 +7,8 @@ import (
 	"latchkey/storage"
 )
 
-// MessageSenderStatus is what a sender has to do, and what it has done in the last hour.
+// MessageSenderStatus counts the queued messages of a sender, and its attempts of the last
+// hour.
 type MessageSenderStatus struct {
 	MessageSenderID string
 	State           string // "ok", "warning", "failing"; "inactive": it serves nobody

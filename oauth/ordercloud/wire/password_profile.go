@@ -10,8 +10,8 @@ import (
 	"latchkey/storage"
 )
 
-// PasswordProfile is how the users of API clients sign in. The resource is Latchkey's own;
-// security profiles can only make its rules stricter. An absent member has its default.
+// PasswordProfile says how the users of API clients sign in. The resource is Latchkey's own.
+// Security profiles can only make its rules stricter. An absent member has its default.
 type PasswordProfile struct {
 	ID               string
 	Name             string
@@ -24,8 +24,8 @@ type PasswordProfile struct {
 
 	AllowedFailedAttempts         *int // failures in a row before the first lock; default 10
 	LockoutDurationSeconds        *int // of the first lock, doubled by each further failure; 0: until an administrator unlocks; default 120
-	MaximumLockoutDurationSeconds *int // which the doubling ends at; default one day
-	ForgetFailuresAfterSeconds    *int // without failure and lock; default one day
+	MaximumLockoutDurationSeconds *int // of a lock that was doubled; default one day
+	ForgetFailuresAfterSeconds    *int // without a failure or a lock; default one day
 
 	MinimumCharacterCount    *int // less than 8 counts as 8
 	UpperCaseRequired        *bool
@@ -125,7 +125,7 @@ type PasswordProfileExplanation struct {
 	GuessesFirstDay      int
 	GuessesPerFurtherDay float64
 
-	GuessesPerCounterAndDay int // at permanent passwords, which must not exceed the next
+	GuessesPerCounterAndDay int // at permanent passwords; must not exceed MaxGuessesPerCounter
 	MaxGuessesPerCounter    int
 	PasswordsAboveCeiling   bool
 

@@ -132,8 +132,8 @@ func OpenSigningSecrets(with surface.Sealer, s storage.Sender) (secrets []string
 }
 
 // RotateSecret gives the sender a new secret and returns it. overlap reports whether the
-// former one signs as well: SharedKey signs with one header, which has room for one. The
-// error is that of the sealer or of random.
+// former secret still signs. A former SharedKey does not, because its header has room for
+// one signature. The error is that of the sealer or of random.
 func RotateSecret(with surface.Sealer, random io.Reader, s *storage.Sender) (secret string, overlap bool, err error) {
 	key := make([]byte, secretBytes)
 	if _, err := io.ReadFull(random, key); err != nil {

@@ -24,16 +24,16 @@ type SecurityProfile struct {
 // An absent member leaves the rule of the password profile.
 type PasswordConfig struct {
 	LimitPasswordReuse       *int // how many former passwords may not come back, 0 to 24
-	MaxConsecutiveDupeChars  *int
-	MaximumPasswordAge       *int // days after which a password must be changed; 0: never
-	MinimumPasswordAge       *int // minutes before which it may not be changed again
+	MaxConsecutiveDupeChars  *int // how many equal characters may follow each other; 0: no limit
+	MaximumPasswordAge       *int // days after which a password must be changed, 0 to 3650; 0: never
+	MinimumPasswordAge       *int // minutes before which a password may not be changed again
 	AllowedFailedAttempts    *int // failures in a row before the first lock, 1 to 100
 	LockoutDuration          *int // minutes of the first lock; 0: until an administrator unlocks
 	UpperCaseRequired        bool
 	LowerCaseRequired        bool
 	SpecialCharacterRequired bool
 	NumericRequired          bool
-	MinimumCharacterCount    *int
+	MinimumCharacterCount    *int // least length of a password, 0 to 250
 }
 
 // SecurityProfileAssignment gives the profile to a user, to the users of a buyer or

@@ -13,10 +13,10 @@ import (
 type AuditChain struct {
 	Head       *string // SEQ:MAC of the newest batch, for Expect of a later verification; null: no event yet
 	Events     int64   // that should be there
-	FirstEvent int64   // number of the oldest; older ones were deleted by retention, or are from before a restart
+	FirstEvent int64   // number of the oldest; older ones were deleted by retention, or recorded before "latchkey audit restart"
 	Outside    int64   // from before events were chained; nothing protects them
 	EndIntact  bool    // the record of where the chain ends is as a server wrote it. Only a verification reads the events
-	Reason     *string // why it is not
+	Reason     *string // why EndIntact is false
 
 	LastVerification    *AuditVerification // the newest one that is done
 	CurrentVerification *AuditVerification // one that waits or runs

@@ -23,19 +23,19 @@ type User struct {
 	Active        *bool           // default true
 	XP            json.RawMessage `json:"xp"`
 
-	CompanyID           *string         // read only, as are those that follow
-	AvailableRoles      []string        `openapi:"nullable"` // not set by UserFromRecord
+	CompanyID           *string         // read only
+	AvailableRoles      []string        `openapi:"nullable"` // ignored in requests; in answers, the roles of the user
 	Locale              json.RawMessage // likewise
-	DateCreated         *time.Time
-	LastActive          *time.Time // last sign-in; accepted for a new user only
-	PasswordLastSetDate *time.Time
-	FailedLoginAttempts int
+	DateCreated         *time.Time      // ignored in requests
+	LastActive          *time.Time      // last sign-in; accepted for a new user only
+	PasswordLastSetDate *time.Time      // ignored in requests
+	FailedLoginAttempts int             // ignored in requests
 
-	// EmailVerified is an extra: the Email is known to be the user's. It is shown if true.
-	// Absent, it stays as it is. A request that changes the Email of a user cannot set it.
-	EmailVerified *bool `json:",omitempty"`
+	// EmailVerified is Latchkey's own. It is shown if true. An absent member leaves it as it
+	// is. A request that changes the Email of a user cannot set it.
+	EmailVerified *bool `json:",omitempty"` // extra: the Email is known to be the user's
 
-	PasswordProfileID *string `json:",omitempty"` // extra: where the Username is a login; default "default"
+	PasswordProfileID *string `json:",omitempty"` // extra: of the login with the Username; default "default"
 }
 
 // Validate returns every fault of the user, as found at path.
@@ -101,7 +101,7 @@ func (u User) ToLogin(base storage.Login) storage.Login {
 }
 
 // UserFromRecord returns the user as the wire shows it. companyID is the ID of its
-// buyer or supplier, empty for admin users.
+// buyer or supplier, empty for admin users. It does not set AvailableRoles and Locale.
 func UserFromRecord(r storage.User, l storage.Login, companyID string) User {
 	u := User{
 		ID:                  r.ID,

@@ -18,7 +18,7 @@ type UserLockout struct {
 type LoginLockout struct {
 	Username          string
 	PasswordProfileID string
-	Threshold         int // failed attempts from which on each one locks
+	Threshold         int // from this number of failed attempts on, each one locks
 
 	// Passwords counts all failed attempts. It locks passwords from addresses that are
 	// not known for the login.
@@ -36,8 +36,8 @@ type AttemptCounter struct {
 	LockedUntil    *time.Time // null: not locked; the year 9999: until an administrator unlocks
 }
 
-// SourceLockout is an address from which the user has signed in. It locks what comes from
-// there.
+// SourceLockout has the failed attempts from an address from which the user has signed in.
+// It locks attempts from this address only.
 type SourceLockout struct {
 	Address        string
 	LastSignedInAt time.Time
