@@ -13,10 +13,10 @@ import (
 	"latchkey/storage"
 )
 
-// session is a sign-in that has not taken effect yet, with the tokens that it gives.
+// session is a sign-in that was verified and is not settled yet, with the data of its tokens.
 type session struct {
 	token.AccountSession
-	settle  func(context.Context) error // lets the sign-in take effect
+	settle  func(context.Context) error // lets the sign-in take effect, and uses up its code
 	abandon func(context.Context)       // records that a verified credential is not settled; nil: there is none
 }
 
@@ -76,8 +76,8 @@ func signIn(c *call, realm storage.Realm, body wire.TokenBody, sent wire.Members
 	return nil, wire.Invalid("authentication_mechanism", "oneof")
 }
 
-// verifyCredential checks a username and the secret, which is the member of that name
-// in the body. An unknown password profile is refused like a wrong credential.
+// verifyCredential checks a username and a password or code. name is the member of the body
+// with the secret. An unknown password profile is refused like a wrong credential.
 func verifyCredential(c *call, name string, body wire.TokenBody, secret *string, at signin.Attempt) (*session, error) {
 	if err := body.CheckCredential(name, secret); err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func signUp(c *call, realm storage.Realm, body wire.TokenBody) (*session, error)
 	return firstSession(c, added.Login.ID)
 }
 
-// firstSession is the session of a user who has just signed up.
+// firstSession returns the session of a user who has just signed up.
 func firstSession(c *call, loginID string) (*session, error) {
 	p, err := c.cfg.Logins.PrincipalOf(c.Context(), loginID)
 	if err != nil {

@@ -23,7 +23,7 @@ type accounts struct{}
 
 func (accounts) kind() string { return wire.TypeAccount }
 
-// find returns no account but that of the token, if the caller is a member.
+// find returns the account that the path names. A member finds only the account of its token.
 func (accounts) find(c *call) (storage.Account, error) {
 	id, ok := c.id("account")
 	if !ok {

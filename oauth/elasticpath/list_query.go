@@ -33,8 +33,8 @@ const (
 	nameOps = "eq like ilike is_null" // of names that may be absent
 )
 
-// byTime returns a listing with the fields of all lists and more filters. sorts are
-// those of the further fields that can also be sorted by.
+// byTime returns a listing with the fields that all lists have and the filters of more.
+// sorts are the names in more by which the list can be sorted too.
 func byTime(more map[string]filterable, sorts ...string) listing {
 	l := listing{
 		filters: map[string]filterable{
@@ -141,8 +141,8 @@ func (l listing) order(values url.Values) ([]storage.Order, error) {
 	return []storage.Order{{Field: field, Descending: descending}}, nil
 }
 
-// list answers a page of a list: the records that fetch returns for the query of the
-// request, as show shows them.
+// list returns the answer with a page of a list. fetch returns the records for the query of
+// the request, and show the shape of a record.
 func list[R, T any](
 	c *call, l listing, fetch func(storage.Query) (storage.Page[R], error), show func(R) (T, error),
 ) (surface.Answer, error) {

@@ -86,8 +86,8 @@ func changedMembers(before, after any) []string {
 }
 
 // withRecord calls change with the record that the path names. If the request has If-Match,
-// the error is storage.ErrStale for any other version. Otherwise a change that overlaps with
-// another one is repeated on its result, so no change is lost.
+// the error is storage.ErrStale for any other version. Otherwise change is called again
+// if another request changed the record in between, so no change is lost.
 func withRecord[R any](c *call, kind resource[R], change func(R) error) error {
 	wanted, err := surface.IfMatch(c.Header)
 	if err != nil {

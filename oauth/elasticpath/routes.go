@@ -197,12 +197,12 @@ func memberRoutes() []route {
 			listed, listMemberMemberships).with(readUsers).andMembers(), wire.TypeAccount),
 		including(listRoute("AccountMemberships.List", all, "List the memberships of an account", listed, listAccountMemberships).
 			with(readAccounts).andMembers(), wire.TypeMember),
-		postRoute("AccountMemberships.Create", all, "Make an account member one of an account", body, shown, postMembership).with(changeAccounts),
+		postRoute("AccountMemberships.Create", all, "Add an account member to an account", body, shown, postMembership).with(changeAccounts),
 		including(getRoute("AccountMemberships.Get", pathMembership, "Get a membership", shown, getMembership).
 			with(readAccounts).andMembers(), wire.TypeMember),
 		putRoute("AccountMemberships.Update", pathMembership, "Change a membership", body, shown, putMembership).with(changeAccounts),
 		deleteRoute("AccountMemberships.Delete", pathMembership, "End a membership", deleteMembership).with(changeAccounts),
-		listRoute("AccountMemberships.ListUnassigned", all+"/unassigned-account-members", "List the account members who are none of an account",
+		listRoute("AccountMemberships.ListUnassigned", all+"/unassigned-account-members", "List the account members who are not members of an account",
 			wire.List[wire.AccountMember]{}, listNonMembers).with(readAccounts),
 	}
 }
@@ -222,7 +222,7 @@ func accessTokenRoutes() []route {
 		Summary: "Get an access token for a client", Open: true,
 		Form: []openapi.Parameter{
 			{Name: "grant_type", About: "implicit or client_credentials", Required: true},
-			{Name: "client_id", About: "Of the client", Required: true},
+			{Name: "client_id", About: "ID of the client", Required: true},
 			{Name: "client_secret", About: "With client_credentials"},
 		},
 		Answers: map[int]any{http.StatusOK: wire.AccessToken{}}, Refuses: []int{400, 401, 413},

@@ -20,8 +20,8 @@ type users struct{}
 
 func (users) kind() string { return wire.TypeUser }
 
-// find returns no user but the caller, if the caller is a member: others are not
-// found. Only about itself a member learns that it may not manage itself.
+// find returns the user that the path names. A member finds only itself. If members may not
+// manage themselves, only a request for itself answers so; one for another user answers 404.
 func (users) find(c *call) (storage.User, error) {
 	realm, err := realms{}.find(c)
 	if err != nil {
