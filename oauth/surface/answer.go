@@ -16,10 +16,10 @@ type Answer struct {
 	Changed []string // members that have another value now, secrets included
 	Notice  string   // a warning for the administrator; empty: none
 
-	Estimated bool // the total of a list is
+	Estimated bool // the total of a list is an estimate
 
-	// Stream, if it is set, writes a body instead of Body. An error breaks the connection
-	// off, so that the client sees that the body is not whole.
+	// Stream, if it is set, writes the body instead of Body. After an error the server
+	// aborts the connection, so that the client sees that the body is incomplete.
 	Stream     func(w http.ResponseWriter) error
 	StreamType string // Content-Type of that body
 }

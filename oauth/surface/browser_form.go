@@ -17,8 +17,8 @@ type BrowserForms struct {
 	Rand   io.Reader
 }
 
-// Browser returns the digest of the browser's cookie, and sets the cookie if the browser has
-// none. It returns "" if no cookie can be made: no form is accepted then.
+// Browser returns the digest of the browser's cookie. If the browser has none, it sets one.
+// It returns "" if Rand fails; then MayPost refuses the form.
 func (b *BrowserForms) Browser(w http.ResponseWriter, r *http.Request) string {
 	if digest := b.Presented(r); digest != "" {
 		return digest
@@ -42,9 +42,9 @@ func (b *BrowserForms) Presented(r *http.Request) string {
 	return b.Digest(cookie.Value)
 }
 
-// MayPost reports whether the browser with that digest posts the form, from a page of this
-// server. Browsers send "Origin: null" from pages without referrers, so Sec-Fetch-Site
-// decides where it exists.
+// MayPost reports whether the form was posted from a page of this server by the browser with
+// that digest. If the browser sends Sec-Fetch-Site, that decides, because browsers send
+// "Origin: null" from pages with the referrer policy no-referrer.
 func (b *BrowserForms) MayPost(r *http.Request, browser string) bool {
 	if browser == "" || b.Presented(r) != browser {
 		return false

@@ -1,5 +1,5 @@
-// Package surface is the kit that the surfaces share: the OAuth endpoints, the dialects
-// of vendors and the pages. It answers one question: how do we speak JSON over HTTP?
+// Package surface has the code that all surfaces share: the OAuth endpoints, the dialects of
+// vendors and the pages. It reads requests and writes JSON answers.
 //
 //	query.go          parameters of a request, with misspelling.go
 //	body.go           JSON bodies, with repeated_member.go
@@ -14,6 +14,5 @@
 //	browser_form.go   forms of pages that no other site can post
 //	failure_mark.go   how a page with status 200 is counted as a refusal
 //
-// It knows no vendor: shapes, routes and the words of errors belong to the
-// dialects.
+// It has nothing of a vendor: shapes, routes and the texts of errors belong to the dialects.
 package surface

@@ -10,7 +10,7 @@ func ValueOr[T any](member *T, otherwise T) T {
 	return *member
 }
 
-// Optional returns nil for the zero value, which JSON shows as null.
+// Optional returns a pointer to value, or nil for the zero value, which JSON shows as null.
 func Optional[T comparable](value T) *T {
 	var zero T
 	if value == zero {

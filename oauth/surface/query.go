@@ -30,11 +30,12 @@ func (e *QueryError) Error() string {
 // one, and a request without that parameter can concern more than the caller
 // asked for.
 //
-// takes are the parameters of the operation. A request of any method but GET
-// and HEAD may have no others, each once and not empty; a required parameter may
-// be empty, since the operation has an error of its own for that. A GET may have
-// other parameters, which the operation ignores or reads as filters. A DELETE has
-// no body: no operation reads one, and what it says could limit the deletion.
+// takes are the parameters of the operation. A GET or HEAD may have other parameters,
+// which the operation ignores or reads as filters. Other methods may have only the
+// parameters of the operation, each at most once and not empty. A required one may be
+// empty, because the operation has its own error for that. A DELETE may not have a body
+// with members: no operation reads it, so a member that should limit the deletion would
+// have no effect.
 // Errors are *QueryError.
 func ReadQuery(r *http.Request, takes []openapi.Parameter) (url.Values, error) {
 	values, err := ParseQuery(r)

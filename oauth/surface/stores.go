@@ -37,7 +37,7 @@ type SenderStore interface {
 	DeleteSender(ctx context.Context, id string, version int64) error
 }
 
-// LoginReader reads what a password of a user must satisfy.
+// LoginReader reads the user of a login, and the rules for passwords.
 type LoginReader interface {
 	// PrincipalOf returns all that a decision about the user of a login needs.
 	PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error)

@@ -13,7 +13,7 @@ import (
 // Sizes of members, in bytes. Longer ones are refused.
 const (
 	MaxID     = 100
-	MaxText   = otp.MaxNameBytes // a login of every name that is stored can be asked for
+	MaxText   = otp.MaxNameBytes // the limit of package otp, so that a code can be requested for every username
 	MaxSecret = 1024
 )
 
