@@ -41,7 +41,7 @@ func (c Caller) Require(roles ...[]string) error {
 
 // Denied says that a caller may not make a change.
 type Denied struct {
-	Missing []string // roles that the caller lacks; nil: not said
+	Missing []string // roles that the caller lacks; nil: not disclosed
 	Has     []string // roles that the caller has
 }
 

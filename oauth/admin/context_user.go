@@ -41,9 +41,9 @@ func (r *Rules) contextUser(ctx context.Context, c storage.Client) (storage.Prin
 	})
 }
 
-// IsSharedUser reports whether a token stands for a user that everybody may be: the
-// context user of a client for anonymous buyers. amr are the methods of the token's
-// sign-in; after a sign-in the user is itself.
+// IsSharedUser reports whether a token is of an anonymous buyer. Anonymous buyers of a client
+// share its default context user. amr are the authentication methods of the token (RFC
+// 8176). If there are any, somebody signed in as that user, who is not anonymous.
 func IsSharedUser(c *storage.Client, user *storage.Principal, amr []string) bool {
 	return c.AnonymousBuyer && otp.NormalizeUsername(c.DefaultContextUser) == user.Login.UsernameKey && len(amr) == 0
 }

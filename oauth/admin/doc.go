@@ -3,8 +3,8 @@
 //
 // Every rule looks at an object before and after a change and asks one question:
 // which roles would somebody have who controls the object? A caller who lacks
-// one of those roles in either state is refused. So nobody lowers an object
-// first, changes it and waits until it is raised again. Creating an object has
+// one of those roles in either state is refused. Otherwise a caller could remove roles
+// from an object, change it, and wait until somebody gives the roles back. Creating an object has
 // no state before, deleting one has no state after.
 //
 // The children of an object count as the object: the secrets and assignments of

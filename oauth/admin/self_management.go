@@ -10,8 +10,9 @@ import (
 // themselves.
 var ErrSelfManagementDisabled = errors.New("members of the realm may not manage themselves")
 
-// ManageSelf decides whether account members of the realm may see and change their own
-// user and logins. What a single sign-in lets them change is decided by its token.
+// ManageSelf returns ErrSelfManagementDisabled unless account members of the realm may see
+// and change their own user and logins. Which sign-ins allow a change of credentials is
+// decided by AccountHolder.MayChangeCredentials of package token.
 func ManageSelf(realm storage.Realm) error {
 	if realm.SelfManagement != storage.SelfManagementUpdate {
 		return ErrSelfManagementDisabled

@@ -25,8 +25,8 @@ type SessionStore interface {
 	Family(ctx context.Context, id string) (storage.FamilyState, error)
 }
 
-// Sessions lists and ends sessions of browsers. Whatever ends one goes through End, so
-// that the clients of the session are notified. All fields are required.
+// Sessions lists and ends sessions of browsers. Sessions must be ended by its methods, so
+// that the clients of a session are notified. All fields are required.
 type Sessions struct {
 	Store SessionStore
 	Rand  io.Reader
@@ -34,8 +34,8 @@ type Sessions struct {
 	Wake  func() // called when clients are to be notified
 }
 
-// OfUser returns the sessions of the user that go on, the newest first. They are 1000 at
-// most.
+// OfUser returns the sessions of the user that have not ended, the newest first and at most
+// 1000.
 func (s *Sessions) OfUser(ctx context.Context, userUID string) ([]storage.Session, error) {
 	now := s.Now()
 	all, err := s.Store.Sessions(ctx, userUID, now, maxSessions)
@@ -51,8 +51,8 @@ func (s *Sessions) OfUser(ctx context.Context, userUID string) ([]storage.Sessio
 	return live, nil
 }
 
-// OfFamily returns the ID of the session that the token family began in; empty: it began
-// in none.
+// OfFamily returns the ID of the session in which the token family was issued, or "" if
+// there is none.
 func (s *Sessions) OfFamily(ctx context.Context, familyID string) (string, error) {
 	if familyID == "" {
 		return "", nil
@@ -95,7 +95,8 @@ func (s *Sessions) EndOfUser(ctx context.Context, userUID, id, traceID string) e
 	return err
 }
 
-// EndAll ends all sessions of the user except one; empty: without exception.
+// EndAll ends all sessions of the user. except is the ID of a session that goes on; empty:
+// none.
 func (s *Sessions) EndAll(ctx context.Context, userUID, except, traceID string) error {
 	for {
 		all, err := s.Store.Sessions(ctx, userUID, s.Now(), maxSessions)

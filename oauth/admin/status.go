@@ -29,7 +29,7 @@ const (
 	StateOK      CheckState = "ok"
 	StateWarning CheckState = "warning"
 	StateFailing CheckState = "failing"
-	StateUnknown CheckState = "unknown" // the database did not answer in time
+	StateUnknown CheckState = "unknown" // the check returned an error; set by the callers of Status.Check
 )
 
 // Check says how a part of the servers on a database is doing.
@@ -45,14 +45,14 @@ type Check struct {
 const (
 	// recentAuditEvents is how many events at the end of the chain are verified.
 	recentAuditEvents = 500
-	// recentAttempts is the time of the attempts by which a sender is judged.
+	// recentAttempts is the age up to which the attempts of a sender count.
 	recentAttempts = time.Hour
-	// failuresInARow are the attempts without one that was accepted after which a sender
-	// fails.
+	// failuresInARow is after how many failed attempts, without an accepted one in between,
+	// a sender is failing.
 	failuresInARow = 3
-	// deadLetterTime is for how long a message that cannot be delivered is shown.
+	// deadLetterTime is for how long a message that cannot be delivered counts.
 	deadLetterTime = 24 * time.Hour
-	// retentionDelay is for how long rows may be due for deletion.
+	// retentionDelay is for how long rows may be due for deletion without a warning.
 	retentionDelay = time.Hour
 )
 
@@ -63,7 +63,7 @@ type StatusStore interface {
 	VerifyRecentAudit(ctx context.Context, events int64) (storage.AuditVerdict, error)
 	// DeadMessages counts the messages that were given up since a time.
 	DeadMessages(ctx context.Context, since time.Time) (storage.DeadMessages, error)
-	// SenderActivity returns what senders have to do, and have done since a time.
+	// SenderActivity returns the queued messages of senders, and their attempts since a time.
 	SenderActivity(ctx context.Context, since time.Time) ([]storage.SenderActivity, error)
 	// RunningServers counts the servers on the database.
 	RunningServers(ctx context.Context) (storage.RunningServers, error)
@@ -71,7 +71,7 @@ type StatusStore interface {
 	Overdue(ctx context.Context, now time.Time) (map[string]time.Duration, error)
 }
 
-// Status looks how the servers on a database are doing. All servers on it answer the same.
+// Status checks the servers on a database. Every server on it gives the same answer.
 // All fields are required.
 type Status struct {
 	Store StatusStore
@@ -84,7 +84,8 @@ type Status struct {
 	Now           func() time.Time
 }
 
-// Check makes the check of that name. The error is that of the store.
+// Check runs the check of that name, which is one of the constants. The error is that of the
+// store, of Signing or of Verifications, or says that there is no such check.
 func (s *Status) Check(ctx context.Context, name string) (Check, error) {
 	now := s.Now().UTC()
 	c := Check{Name: name, State: StateOK}
@@ -108,8 +109,8 @@ func (s *Status) Check(ctx context.Context, name string) (Check, error) {
 	return c, err
 }
 
-// checkAudit verifies the end of the chain only, because the whole of it may take minutes,
-// and looks at the last verification of the whole chain, which is the time of the check.
+// checkAudit verifies only the end of the chain, because the whole chain may take minutes. It
+// adds the result of the last verification of the whole chain. Since is the time of that.
 func (s *Status) checkAudit(ctx context.Context, c *Check) error {
 	v, err := s.Store.VerifyRecentAudit(ctx, recentAuditEvents)
 	if err != nil {
@@ -160,9 +161,9 @@ func (s *Status) checkSenders(ctx context.Context, c *Check, now time.Time) erro
 	return err
 }
 
-// SenderState returns how a sender is doing: it fails if several attempts failed since the
-// last one that was accepted, or if one failed and messages wait. One that failed for good
-// may be the fault of its recipient.
+// SenderState returns the state of a sender. It is failing if three attempts failed since the
+// last accepted one, or if any failed and messages are queued. Otherwise one or two failures
+// are only a warning, because their recipients may be the cause.
 func SenderState(a *storage.SenderActivity) CheckState {
 	switch {
 	case a.FailedSince >= failuresInARow, a.FailedSince > 0 && a.Queued > 0:

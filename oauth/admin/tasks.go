@@ -25,8 +25,7 @@ const (
 	repeatEvery = 5 * time.Second
 )
 
-// TaskStore stores tasks; *gormstore.Store is one. Each method has the errors that it has
-// there.
+// TaskStore stores tasks; *gormstore.Store is one, and documents the errors of the methods.
 type TaskStore interface {
 	AddTask(ctx context.Context, t storage.Task, limit int) error
 	ClaimTask(ctx context.Context) (storage.Task, error)
@@ -36,9 +35,9 @@ type TaskStore interface {
 	Tasks(ctx context.Context, kind storage.TaskKind, object string, limit int) ([]storage.Task, error)
 }
 
-// Work does a task. It calls progress with how much it has read and how much there is, and
-// ends with the error of progress. The result is stored in JSON. outcome is that of the
-// audit event, "success" if nothing is wrong.
+// Work does a task. It calls progress with how much it has read and how much there is to
+// read. If progress returns an error, it stops and returns that. result is stored as JSON.
+// outcome is the outcome of the audit event: "success" if nothing is wrong.
 type Work func(ctx context.Context, t storage.Task, progress func(read, all int64) error) (result any, outcome string, err error)
 
 // TaskKind says how the tasks of a kind are done, and with which action they are recorded.
@@ -121,7 +120,8 @@ func (s *Tasks) Wake() {
 	}
 }
 
-// Run does tasks until ctx ends. A task that it is doing then stays for another server.
+// Run does tasks until ctx ends, and then returns nil. Another server repeats the task that
+// was running.
 func (s *Tasks) Run(ctx context.Context) error {
 	s.Wake() // a server that was killed may have left one
 	for {
