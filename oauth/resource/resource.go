@@ -56,7 +56,7 @@ type Config struct {
 	// refused.
 	DPoP *DPoP
 
-	HTTPClient      *http.Client     // without a Timeout it gets 10 s, without CheckRedirect it stays in one origin; nil: both
+	HTTPClient      *http.Client     // nil: a new one; without a Timeout it gets 10 s, without CheckRedirect it follows redirects within one origin only
 	Leeway          time.Duration    // allowed difference to the issuer's clock; 0: DefaultLeeway
 	MaxStale        time.Duration    // how long keys are used after their max-age if they cannot be fetched; 0: DefaultMaxStale
 	RefetchInterval time.Duration    // minimum time between fetches for unknown keys; 0: DefaultRefetchInterval
