@@ -151,7 +151,7 @@ func (p *plan) memberOf(ctx context.Context, path string, account storage.Accoun
 		return named[0], true, nil
 	}
 	if !ok && err == nil {
-		p.faults.Add(path, "there is no user %s in account %s, and not just one of that ID in the document", id, account.ID)
+		p.faults.Add(path, "there is no user %s in account %s, and the document does not have exactly one user of that ID", id, account.ID)
 	}
 	return user, ok, err
 }

@@ -46,8 +46,8 @@ func (a *Applier) Apply(ctx context.Context, doc Document, dryRun bool) (Result,
 	return p.result, nil
 }
 
-// build plans the items in an order in which references point backwards. It collects
-// faults and goes on; an error ends it.
+// build plans each item after the items that it refers to. It continues after a fault and
+// collects all of them. It returns at the first error.
 func (p *plan) build(ctx context.Context, doc Document) error {
 	for _, part := range []func() error{
 		func() error { return each(ctx, doc.Realms, "authentication_realms", p.realm) },

@@ -112,8 +112,8 @@ type Config struct {
 	Peppers          grants.Digester
 	Sealer           surface.Sealer
 
-	// Prune deletes the records that the document does not name, of each list that the
-	// document has. nil: nothing is deleted.
+	// Prune is the store from which the records that the document does not name are
+	// deleted, of each list that the document has. nil: nothing is deleted.
 	Prune RecordStore
 	// ForcePasswords stores the PasswordHash also of users who have a password.
 	ForcePasswords bool

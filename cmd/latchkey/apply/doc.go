@@ -15,7 +15,7 @@
 //     Realms and password profiles are the exception, because every database has
 //     some from the start: their missing members keep the stored value.
 //   - If an item has Assignments, these are all its assignments, and others are
-//     removed. If it has none, the stored assignments stay.
+//     removed. Without the member, the stored assignments stay.
 //   - A record that is not in the document is not changed. With Config.Prune it is
 //     deleted, if the document has the list that it belongs to.
 //   - An item without an ID gets one from its name: a hyphen replaces each character
@@ -31,9 +31,15 @@
 //
 // It does not open the database, read files or print.
 //
-// Calls run downwards through the files: apply.go; decode.go, secret_references.go and
-// validate.go; prune.go and export.go; one file
-// for each kind of item, from message_senders.go to realms.go; document.go, which has
-// the shapes; plan.go, which collects the writes; result.go, differences.go and
-// config.go.
+// Calls run downwards through the files, in this order:
+//
+//	apply.go                                           a run
+//	decode.go, secret_references.go, validate.go       reading and checking a document
+//	prune.go, export.go, write_yaml.go                 deletions, and documents of stored records
+//	message_senders.go, clients.go, password_rules.go, one file for each kind of item
+//	security_profiles.go, users.go, accounts.go,
+//	realms.go
+//	document.go, schema.go                             the shapes of a document
+//	plan.go                                            collects the writes
+//	result.go, differences.go, config.go               what a run changes, and what it needs
 package apply

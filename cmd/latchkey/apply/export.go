@@ -234,8 +234,8 @@ func (e *exporter) senders(ctx context.Context) error {
 	})
 }
 
-// memberships leaves out those without a role that every user has in the own account. It
-// may be called alone.
+// memberships reads the memberships. It leaves out the membership that every user has in its
+// own account, unless it has roles. It does not need the results of the other methods.
 func (e *exporter) memberships(ctx context.Context) error {
 	var found []storage.MembershipDetail
 	ids := map[string]int{} // of accounts, and of users without one

@@ -10,7 +10,7 @@ import (
 
 // prune plans to delete the records that the document does not name, of each list that
 // the document has. The default realm and the default password profile stay, and so do
-// all other realms and every user's membership in the own account.
+// all other realms and every user's membership in its own account.
 func (p *plan) prune(ctx context.Context, doc Document) error {
 	if p.Prune == nil {
 		return nil
@@ -94,8 +94,8 @@ func (p *plan) accountsOf(kind storage.UserKind) lists[storage.Account] {
 	}
 }
 
-// pruneUsers prunes the users of one kind. Those of an account that is deleted go with
-// it.
+// pruneUsers prunes the users of one kind. Users of a deleted account are deleted with the
+// account.
 func (p *plan) pruneUsers(ctx context.Context, kind storage.UserKind, listed bool, named map[string][]string) error {
 	if !listed {
 		return nil
@@ -156,7 +156,7 @@ func (p *plan) pruneSecurityProfiles(ctx context.Context, doc Document) error {
 	})
 }
 
-// prunePasswordProfiles prunes those of the realms that the document names.
+// prunePasswordProfiles prunes the password profiles of the realms that the document names.
 func (p *plan) prunePasswordProfiles(ctx context.Context, doc Document) error {
 	for _, realm := range doc.Realms {
 		if realm.PasswordProfiles == nil {
@@ -178,7 +178,7 @@ func (p *plan) prunePasswordProfiles(ctx context.Context, doc Document) error {
 	return nil
 }
 
-// pruneMemberships compares with the memberships as an export writes them.
+// pruneMemberships compares the document with the memberships as an export writes them.
 func (p *plan) pruneMemberships(ctx context.Context, doc Document) error {
 	if doc.Memberships == nil {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"latchkey/oauth/ordercloud/wire"
 )
 
-// WriteYAML writes the document. It leaves out members that have the value that they
-// have without being written.
+// WriteYAML writes the document. It leaves out members for which an absent member means the
+// same.
 func (d Document) WriteYAML(w io.Writer) error {
 	root, err := nodeOf(reflect.ValueOf(d))
 	if err != nil {
@@ -28,7 +28,7 @@ func (d Document) WriteYAML(w io.Writer) error {
 	return out.Close()
 }
 
-// meansEmpty lists the members for which an empty list means something else than none.
+// meansEmpty reports whether an empty list means something else than an absent member.
 func meansEmpty(member string) bool {
 	return slices.Contains([]string{
 		"Assignments", "Users", "GrantTypes", "AllowedCredentials", "MessageTypes", "password_profiles",
