@@ -20,11 +20,11 @@ func publicJWK(alg string, public crypto.PublicKey) (jose.JSONWebKey, error) {
 	return jwk, nil
 }
 
-// PublicSet returns the key set to publish: the public half of each announced,
-// active and retired key. The keys are ordered by algorithm as in RingConfig.Algs
-// (others last), and within one oldest first, with external keys at the end. A
-// cache must keep the set for less than PublishAhead, by the time that a replica
-// takes to reload. Then it knows the key of every token.
+// PublicSet returns the key set to publish: the public half of each announced, active and
+// retired key. The keys are ordered by algorithm as in RingConfig.Algs (others last), and
+// within one oldest first, with external keys at the end. A cache knows the key of every
+// token if it keeps the set for at most PublishAhead minus the time that a replica takes to
+// reload.
 func (r *Ring) PublicSet() jose.JSONWebKeySet {
 	s, now := r.current.Load(), r.now()
 	set := jose.JSONWebKeySet{Keys: make([]jose.JSONWebKey, 0, len(s.entries))}

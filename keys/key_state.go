@@ -111,7 +111,8 @@ func signsBefore(a, b *storage.SigningKey, now time.Time) bool {
 	return activatesBefore(a, b)
 }
 
-// older reports whether a was created before b. The kid decides if both are of one time.
+// older reports whether a was created before b. The kid decides if both were created at the
+// same time.
 func older(a, b *storage.SigningKey) bool {
 	if !a.CreatedAt.Equal(b.CreatedAt) {
 		return a.CreatedAt.Before(b.CreatedAt)

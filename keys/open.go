@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Store keeps signing keys and peppers; *gormstore.Store and *statestore.Store are one
-// each.
+// Store keeps signing keys and peppers; *gormstore.Store and *statestore.Store implement
+// it.
 type Store interface {
 	KeyStore
 	PepperStore
 }
 
 // Open returns the signing keys and the peppers of a store, with the default settings of
-// each. It makes the first ones. master seals them in the store: it has MasterKeySize
-// secret random bytes from outside of the store, and is the same on all replicas. Errors:
-// those of NewSealer, NewRing and LoadPeppers.
+// each. It creates the first ones if the store has none. master seals them in the store: it
+// has MasterKeySize secret random bytes from outside of the store, and is the same on all
+// replicas. Errors: those of NewSealer, NewRing and LoadPeppers.
 func Open(ctx context.Context, store Store, master []byte) (*Ring, *Peppers, error) {
 	sealer, err := NewSealer(master)
 	if err != nil {

@@ -19,8 +19,8 @@ const (
 	pepperPrefix = "pep_"
 )
 
-// Each is the first element of a MAC input. It separates digests of secrets from MACs
-// over tokens even if a caller uses one purpose for both.
+// The domains, which are the first element of every HMAC input. They keep digests of
+// secrets and MACs over tokens different even if a caller uses one purpose for both.
 const (
 	digestDomain = "latchkey/digest/v1"
 	macDomain    = "latchkey/mac/v1"

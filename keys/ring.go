@@ -55,9 +55,9 @@ type RingConfig struct {
 	// Algs are the JWS algorithms that must have a key; the first is the
 	// default. Empty: ES256 and RS256.
 	Algs []string
-	// PublishAhead is how long a key is announced before it signs. Caches must
-	// keep the key set for less than that, by the time that a replica takes to
-	// notice a change and by the difference of clocks. 0: DefaultPublishAhead.
+	// PublishAhead is how long a key is announced before it signs. Caches may keep the key
+	// set for at most PublishAhead, minus the time that a replica takes to notice a change,
+	// minus the difference of clocks. 0: DefaultPublishAhead.
 	PublishAhead time.Duration
 	// MaxTokenLife is how long a retired key stays published. It must be the
 	// longest life of a token plus the difference of clocks. 0:
@@ -85,7 +85,7 @@ type Key struct {
 	Public  crypto.PublicKey
 }
 
-// KeyInfo is what an administrator sees of a key.
+// KeyInfo describes a key for administrators. It contains no private key.
 type KeyInfo struct {
 	KID         string
 	Alg         string

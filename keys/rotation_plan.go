@@ -65,10 +65,9 @@ func planFirst(all []storage.SigningKey, alg string, now time.Time, life time.Du
 	return planRotation(all, alg, now, now, life)
 }
 
-// planSuccession plans the successor of the key that signs with alg, if it is due.
-// A key signs for the duration after, and its successor is announced for the
-// duration ahead before the end of that. If after is 0, no key is replaced, but a
-// missing one is made.
+// planSuccession plans the successor of the key that signs with alg, if it is due. A key
+// signs for the duration after. Its successor is announced when the duration ahead is left
+// of that time. If after is 0, no key is replaced, but a missing one is made.
 func planSuccession(all []storage.SigningKey, alg string, now time.Time, after, ahead, life time.Duration) change {
 	i := signerAt(all, alg, now)
 	if i < 0 {

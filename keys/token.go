@@ -52,8 +52,9 @@ func (r *Ring) Sign(alg, typ string, claims any) (token string, err error) {
 	return sign(claims)
 }
 
-// Signer is Sign in two steps: it chooses the key, and the function that it returns signs
-// claims with that key, whatever becomes of the key meanwhile. It is for one token.
+// Signer is Sign in two steps. It chooses the key, and the function that it returns signs
+// claims with that key, even if the key is retired or revoked meanwhile. Use the function
+// for one token only. The parameters and errors are those of Sign.
 func (r *Ring) Signer(alg, typ string) (sign func(claims any) (string, error), err error) {
 	e, err := r.signer(alg)
 	if err != nil {
