@@ -38,8 +38,8 @@ type Membership struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-// Member is a membership with its account. Account-member tokens are scoped to
-// one.
+// Member is a membership with its account. An account-member token is scoped to one
+// account.
 type Member struct {
 	Membership Membership
 	Account    Account

@@ -58,9 +58,10 @@ type Client struct {
 
 	ValidFrom time.Time // tokens and codes issued earlier have ended; set when the client is created, deactivated and activated
 
-	// PermittedSince says since when the client has had what its users need: who may
-	// sign in, one-time passwords, permanent passwords, refresh tokens. A permission without
-	// an entry dates from the creation of the client. Stores set it; see PermittedSinceAfter.
+	// PermittedSince has the time since which the client has had each of its permissions:
+	// the users that it admits, one-time passwords, permanent passwords, refresh tokens. The
+	// client has had a permission without an entry since it was created. Stores set it; see
+	// PermittedSinceAfter.
 	PermittedSince map[string]time.Time
 
 	Version              int64 // rises with each change

@@ -80,6 +80,7 @@ func (c *Client) acceptsSince(amr []string) time.Time {
 	return since
 }
 
-// RefreshTokensValidFrom returns the time before which refresh tokens of the
-// client ended, because it might not use them for a while.
+// RefreshTokensValidFrom returns the time since which the client has had the grant
+// refresh_token without a break. Refresh tokens issued before that time have ended. Zero:
+// the client has had the grant since it was created.
 func (c *Client) RefreshTokensValidFrom() time.Time { return c.PermittedSince[permitRefresh] }

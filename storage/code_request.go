@@ -16,7 +16,7 @@ type CodeRequest struct {
 	Phone     string // for MessageContactChanged the former number; may be empty
 	UserUID   string // the recipient of an invitation or of MessageContactChanged; otherwise empty
 	Purpose   Purpose
-	Binding   string // the one-time password is good with this text only; see otp.Bind. Empty: it is not bound
+	Binding   string // the one-time password is valid only together with this text; see otp.Bind. Empty: it is not bound
 	URL       string // page to reset the password, for the message
 	SessionID string // the session that has ended, of MessageLogout; otherwise empty
 	TraceID   string // correlation id of the HTTP request
@@ -24,8 +24,8 @@ type CodeRequest struct {
 	CreatedAt time.Time
 	ExpiresAt time.Time // expiry of the codes and messages
 
-	// LeaseUntil is set for a new request that the server that stores it resolves without
-	// claiming it; zero: the request is to be claimed.
+	// LeaseUntil is set for a new request if the server that stores it also resolves it,
+	// without claiming it. Zero: a worker must claim the request.
 	LeaseUntil time.Time
 }
 
@@ -63,7 +63,7 @@ type Issuance struct {
 	Postpone      bool                // if a budget is used up, the request is kept until the budget has room
 }
 
-// IssueResult is what became of an Issuance.
+// IssueResult is the result of storing an Issuance.
 type IssueResult struct {
 	Limited    Limited
 	Superseded map[string]bool // the logins that got nothing, because a newer request has issued their code; by ID

@@ -32,8 +32,8 @@ func NewID(random io.Reader, prefix string) (string, error) {
 	return prefix + idEncoding.EncodeToString(b[:]), nil
 }
 
-// secretBytes is how long a secret is: so random that a fast keyed digest is enough to keep
-// it.
+// secretBytes is the length of a secret in bytes. A secret with 256 random bits cannot be
+// guessed, so it is stored as a fast keyed digest instead of a password hash.
 const secretBytes = 32
 
 // NewSecret returns 256 random bits in base64url. It returns the error of random.
@@ -54,9 +54,9 @@ func NewUUID(random io.Reader) (string, error) {
 	return hyphenated(b), nil
 }
 
-// NewUserUID returns a random UUID of version 8 (RFC 9562 §5.8) in lower-case
-// hexadecimal, with 122 random bits. Nothing else has that version; see IsUserUID.
-// NewUserUID returns the error of random.
+// NewUserUID returns a random UUID of version 8 (RFC 9562 §5.8) in lower-case hexadecimal,
+// with 122 random bits. No other ID has that version; see IsUserUID. NewUserUID returns the
+// error of random.
 func NewUserUID(random io.Reader) (string, error) {
 	b, err := randomUUID(random)
 	if err != nil {

@@ -64,8 +64,8 @@ type Message struct {
 	CreatedAt time.Time
 	EndedAt   time.Time
 
-	// LeaseUntil is set for a new message that the server that stores it sends without
-	// claiming it. Attempts is 1 then. Zero: the message is to be claimed.
+	// LeaseUntil is set for a new message if the server that stores it also sends it,
+	// without claiming it. Attempts is 1 then. Zero: a worker must claim the message.
 	LeaseUntil time.Time
 }
 

@@ -33,8 +33,8 @@ type LoginLockout struct {
 	Sources []SourceState // known addresses, the latest first
 }
 
-// Locked reports whether some attempt would be refused at the time now: of a password or
-// a code from an address that is not known, or any from one that is.
+// Locked reports whether any lock of the login is in force at the time now: the lock for
+// passwords or for codes from unknown addresses, or the lock of a known address.
 func (l *LoginLockout) Locked(now time.Time) bool {
 	for i := range l.Sources {
 		if l.Sources[i].Counter.Locked(now) {

@@ -105,8 +105,9 @@ type Page[R any] struct {
 	Total  int // number of all records that Where selects; with Query.After as counted for the first page
 	Offset int // number of records before the page; with Query.After the number of records on the pages before
 
-	// Estimated says that Total is an estimate. It is exact up to 100,000, and for pages
-	// that end beyond, unless the pages are Query.Uncounted.
+	// Estimated says that Total is an estimate. Totals up to 100,000 are exact, and so is
+	// the total of a page at an Offset that ends beyond record 100,000. With Query.Uncounted
+	// only the total of the last page is exact.
 	Estimated bool
 
 	// Next is Query.After of the next page. A Query with it finds the next records by an
@@ -131,9 +132,9 @@ type UserScope struct {
 // if there are more.
 type UserSearch struct {
 	RealmID string
-	Kinds   []UserKind // that are found
-	Field   string     // SearchUsername, SearchEmail or SearchLastName; it is the order too
-	Prefix  string     // that the value begins with, whatever its case is; an asterisk is any text. Empty: all
+	Kinds   []UserKind // users of other kinds are left out
+	Field   string     // SearchUsername, SearchEmail or SearchLastName; the users are sorted by it
+	Prefix  string     // beginning of the value, in any letter case; an asterisk matches any text. Empty: all users
 	After   string     // Page.Next of the page before; empty: the first page
 	Limit   int
 }

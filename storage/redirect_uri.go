@@ -13,12 +13,13 @@ import (
 // maxRedirectURI is the longest redirect URI that a client may have, in bytes.
 const maxRedirectURI = 2000
 
-// uriCharacters are the characters of RFC 3986 §2 but for "*", which people take for a
+// uriCharacters are the characters of RFC 3986 §2 except "*", which people take for a
 // wildcard, and "#", which begins a fragment.
 var uriCharacters = regexp.MustCompile(`^[A-Za-z0-9\-._~:/?\[\]@!$&'()+,;=%]+$`)
 
 // privateScheme is a scheme of a native application. It is based on a domain name, so it
-// has a period (RFC 8252 §7.1). So no scheme that a browser handles itself is one.
+// has a period (RFC 8252 §7.1). Schemes that browsers handle themselves, such as javascript
+// and data, have none.
 var privateScheme = regexp.MustCompile(`^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+$`)
 
 // CheckRedirectURI returns an error that says why a client must not have the redirect

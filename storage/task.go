@@ -7,7 +7,7 @@ import "time"
 type Task struct {
 	ID      string
 	Kind    TaskKind
-	Object  string // what it is about, as "PasswordProfile/default"; empty: nothing in particular
+	Object  string // the record that it is about, such as "PasswordProfile/default"; empty: none
 	Request []byte // in JSON
 
 	ClientID string // through which it was started
@@ -24,7 +24,7 @@ type Task struct {
 	ExpiresAt          time.Time // when it may be deleted
 }
 
-// TaskKind is what a task does.
+// TaskKind is the kind of work that a task does.
 type TaskKind string
 
 // The kinds of tasks.
@@ -33,7 +33,7 @@ const (
 	TaskPolicyReplay      TaskKind = "policy_replay"
 )
 
-// TaskState is how far a task is.
+// TaskState is the state of a task.
 type TaskState string
 
 // The states of a task.

@@ -65,10 +65,11 @@ type FamilyAdvance struct {
 	Rotations []Rotation
 }
 
-// Advance returns the step to the next generation at the time now. It keeps the
-// rotations of the last grace period, and the last one before it. If there are more
-// than maxRotations, it drops the one with the closest neighbours in time: the tokens
-// up to it count as replaced at the next one.
+// Advance returns the change that moves the family to the next generation at the time now.
+// idleUntil is its new idle limit (zero: none). grace is how long a replaced refresh token
+// still works. It keeps the rotations of the last grace period, and the last one before it.
+// If there are more than maxRotations, it drops the one with the closest neighbours in
+// time: the tokens up to it count as replaced at the next one.
 func (f *TokenFamily) Advance(now, idleUntil time.Time, grace time.Duration) FamilyAdvance {
 	rotations := slices.Clone(f.Rotations)
 	if f.Generation > 1 {

@@ -29,8 +29,8 @@ type User struct {
 	Email      string
 	EmailKey   string // otp.NormalizeUsername(Email)
 	// VerifiedEmail is the EmailKey that is known to be the user's, because a code that was
-	// mailed there was used, or because an administrator said so. Empty: none is. A store
-	// clears it when the address changes.
+	// mailed there was used, or because an administrator said so. Empty: the address is not
+	// verified. A store clears it when the address changes.
 	VerifiedEmail string
 	Phone         string
 	Active        bool
@@ -105,8 +105,8 @@ type Counter struct {
 // the time now.
 func (c Counter) Locked(now time.Time) bool { return now.Before(c.LockedUntil) }
 
-// PartiesOf are the parties that a user is of: its kind, its account, if it has
-// one, and itself, if it has a UID already.
+// PartiesOf returns the parties that a user belongs to: those of its kind, of its account,
+// if it has one, and of the user itself, if it has a UID already.
 func PartiesOf(u User) []Party {
 	parties := []Party{KindParty(u.Kind)}
 	if u.AccountUID != "" {
