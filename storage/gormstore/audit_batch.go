@@ -9,7 +9,7 @@ import (
 	"latchkey/storage"
 )
 
-// batchRow makes a batch of events a link of the chain. Its MAC covers the MAC of the
+// batchRow is the record of a batch of events in the chain. Its MAC covers the MAC of the
 // previous link and that of the batch's last event.
 type batchRow struct {
 	Seq     int64  `gorm:"column:seq"` // of its last event
@@ -31,7 +31,8 @@ func (b *batchRow) canonical(before, last []byte) []byte {
 	return e.bytes(before).number(b.Seq).number(b.ID).number(b.Events).text(b.KeyID).text(b.FirstID).text(b.LastID).bytes(last)
 }
 
-// beforeFirst stands for the MAC of the previous event in the first one of a batch.
+// beforeFirst returns the bytes that the MAC of a batch's first event covers in place of
+// the MAC of a previous event.
 func beforeFirst(batch int64) []byte { return encoding(nil).number(batch) }
 
 // auditBatch is a batch that is not part of the chain yet.
@@ -41,8 +42,9 @@ type auditBatch struct {
 	last []byte // the MAC of its last event
 }
 
-// newAuditBatch gives the rows ids, numbers within the batch, and MACs. It needs nothing
-// of the chain, so that servers prepare and store batches side by side.
+// newAuditBatch sets the ids, the numbers within the batch and the MACs of the rows. It
+// does not read the chain, so several servers can prepare and store batches at the same
+// time.
 func (s *Store) newAuditBatch(rows []auditRow) (auditBatch, error) {
 	random := make([]byte, 8+auditIDRandom*len(rows))
 	if _, err := io.ReadFull(s.rand, random); err != nil {
@@ -68,8 +70,8 @@ func (s *Store) newAuditBatch(rows []auditRow) (auditBatch, error) {
 	return b, nil
 }
 
-// auditStamps returns the times in the ids of the rows, in microseconds. They rise from
-// row to row and from call to call, also where the times of the events do not.
+// auditStamps returns the times for the ids of the rows, in microseconds. They rise from
+// row to row and from call to call, even if the times of the events do not.
 func (s *Store) auditStamps(rows []auditRow) []int64 {
 	stamps := make([]int64, len(rows))
 	for {
@@ -85,9 +87,10 @@ func (s *Store) auditStamps(rows []auditRow) []int64 {
 	}
 }
 
-// appendBatch makes a batch whose events are stored the end of the chain, and returns the
-// chain. The end is locked from here to the commit. If somebody else changed it, an event
-// in a batch of its own says so. Otherwise the next events would hide the change.
+// appendBatch appends a batch to the chain and returns the chain. The events of the batch
+// must be stored already. The end of the chain is locked from here to the commit. If the
+// end was changed from outside, appendBatch also stores an event that says so, in a batch
+// of its own. Otherwise the next events would hide the change.
 func (s *Store) appendBatch(ctx context.Context, b auditBatch) (chainRow, error) {
 	c, err := s.chain(ctx, s.locking(ctx))
 	if err != nil {
@@ -123,7 +126,7 @@ func (s *Store) appendBatch(ctx context.Context, b auditBatch) (chainRow, error)
 	return c, s.putChain(ctx, c)
 }
 
-// link moves the end of the chain behind the batch.
+// link sets the end of the chain c to the batch, and returns the record of the batch.
 func (s *Store) link(c *chainRow, b auditBatch) (batchRow, error) {
 	row := b.row
 	row.Seq = c.Seq + row.Events
@@ -136,11 +139,11 @@ func (s *Store) link(c *chainRow, b auditBatch) (batchRow, error) {
 	return row, nil
 }
 
-// auditIDRandom is how many random bytes the id of an audit event has.
+// auditIDRandom is the number of random bytes in the id of an audit event.
 const auditIDRandom = 10
 
-// auditID is the time in microseconds and 80 random bits. The alphabet is in
-// the order of its bytes, so ids sort as their times do.
+// auditID returns an id made of a time in microseconds and 80 random bits. The characters
+// of its alphabet are in ascending order, so ids sort by time.
 func auditID(stamp int64, random []byte) string {
 	id := binary.BigEndian.AppendUint64(make([]byte, 0, 8+auditIDRandom), uint64(max(0, stamp))) //nolint:gosec // not negative
 	return auditPrefix + auditAlphabet().EncodeToString(append(id, random...))

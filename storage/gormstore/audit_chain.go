@@ -53,8 +53,8 @@ func (c *chainRow) canonical() []byte {
 	return e.number(c.Seq).bytes(c.MAC).number(c.Stamp).number(c.Swept).bytes(c.SweptMAC).number(c.Outside).text(c.KeyID)
 }
 
-// encoding writes fields so that no two lists of fields look the same: numbers
-// have eight bytes, everything else has its length in front.
+// encoding is an unambiguous encoding of a list of fields: numbers have eight bytes, and
+// every other field follows its length.
 type encoding []byte
 
 func (e encoding) number(n int64) encoding {
@@ -65,10 +65,10 @@ func (e encoding) bytes(b []byte) encoding { return append(e.number(int64(len(b)
 
 func (e encoding) text(s string) encoding { return append(e.number(int64(len(s))), s...) }
 
-// canonical is the input of an event's MAC. The MACs of older events were computed
-// without the count and the changed members, so these are left out where there are
-// none. Changed members follow a count, so neither can be taken for the other.
-// It is written into room, which may be nil, if it fits.
+// canonical returns the input of an event's MAC. The MACs of events from earlier versions
+// were computed without the count and the changed members, so both are left out if the
+// event has none. Changed members always follow a count, so a count cannot be read as a
+// member. The result is written into room if it fits. room may be nil.
 func (r *auditRow) canonical(room encoding, before []byte) encoding {
 	e := room[:0].bytes(before).number(r.Seq).text(r.KeyID).text(r.ID).number(r.Time).text(r.Action).text(r.Outcome)
 	e = e.text(r.ClientID).text(r.UserUID).text(r.Username).text(r.Factor).text(r.TraceID).text(r.Source)
@@ -90,8 +90,7 @@ func (s *Store) auditMAC(keyID, purpose string, data []byte) (mac []byte, known 
 	return s.auditKeys.MAC(keyID, purpose, data)
 }
 
-// sealedChain reports whether the row is as a store wrote it, and whether its secret
-// is known.
+// sealedChain reports whether the MAC of the row is right, and whether its secret is known.
 func (s *Store) sealedChain(c *chainRow) (intact, known bool) {
 	want, known := s.auditMAC(c.KeyID, purposeAuditHead, c.canonical())
 	return known && hmac.Equal(want, c.Seal), known
@@ -114,7 +113,7 @@ func (s *Store) chain(ctx context.Context, db *gorm.DB) (chainRow, error) {
 	return c, err
 }
 
-// putChain seals the row and writes it.
+// putChain computes the MAC of the row and writes the row.
 func (s *Store) putChain(ctx context.Context, c chainRow) error {
 	c.ID, c.KeyID = 1, s.auditKeys.CurrentID()
 	seal, known := s.auditMAC(c.KeyID, purposeAuditHead, c.canonical())
@@ -125,9 +124,9 @@ func (s *Store) putChain(ctx context.Context, c chainRow) error {
 	return s.wrap(ctx, "audit chain", s.writing(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&c).Error)
 }
 
-// chainFault reports why the end of the chain is not the one that a store wrote, or
-// nothing. It begins a chain that has not been used. batch is the caller's: its events are
-// stored and not yet part of the chain.
+// chainFault returns why the end of the chain is not the one that a store wrote, or "" if
+// it is. If the chain has not been used yet, chainFault begins it. batch is the caller's
+// batch: its events are stored but not part of the chain yet.
 func (s *Store) chainFault(ctx context.Context, c *chainRow, batch int64) (why string, err error) {
 	if c.unused() {
 		why, err = s.beginChain(ctx, c, batch)
@@ -142,7 +141,8 @@ func (s *Store) chainFault(ctx context.Context, c *chainRow, batch int64) (why s
 	return why, err
 }
 
-// beginChain counts the events from before the chain.
+// beginChain counts the events that were stored before events were chained. It returns a
+// reason if some event was chained already.
 func (s *Store) beginChain(ctx context.Context, c *chainRow, batch int64) (why string, err error) {
 	type before struct {
 		Outside int64 `gorm:"column:outside"`

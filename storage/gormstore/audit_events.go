@@ -43,11 +43,11 @@ func (r *auditRow) record() storage.AuditEvent {
 	}
 }
 
-// AddAuditEvents writes events as one batch at the end of the chain (see
-// ChainAuditEvents): all of them or none, in one transaction of four statements. With
-// SQLite, each thousand events after the first takes one more.
-// An event without a Time gets the present. The ids of a store rise in the order in which
-// it writes, and those of several stores with time.
+// AddAuditEvents writes events as one batch at the end of the chain (see ChainAuditEvents):
+// all of them or none, in one transaction of four statements. With SQLite, each thousand
+// events after the first takes one more. An event without a Time gets the present time. The
+// ids of one store rise in the order in which it writes. The ids of several stores are
+// ordered by time.
 func (s *Store) AddAuditEvents(ctx context.Context, events []storage.AuditEvent) error {
 	if len(events) == 0 {
 		return nil
@@ -122,8 +122,9 @@ func (s *Store) ListAuditEvents(ctx context.Context, q storage.Query) (storage.P
 	return recorded(found, (*auditRow).record), err
 }
 
-// auditListing is a list of audit events. If a condition says from when on, the list
-// reads the index by id from there. Without it a list of the last hour would read all.
+// auditListing returns the list of audit events. If a condition sets an earliest time, the
+// list reads the index by id from that time on. Otherwise a list of the last hour would
+// read all events.
 func auditListing(where []storage.Condition) listing {
 	l := byID[auditRow]("audit events", "audit_events")
 	if from := auditFrom(where); from != "" {
@@ -132,8 +133,9 @@ func auditListing(where []storage.Condition) listing {
 	return l
 }
 
-// auditFrom returns a text below the ids of all events that the conditions select; empty:
-// they do not say from when on. The time in an id is that of the event or later.
+// auditFrom returns a text below the ids of all events that the conditions select. It
+// returns "" if no condition sets an earliest time. The time in an id is that of the event
+// or later.
 func auditFrom(where []storage.Condition) (from string) {
 	for _, c := range where {
 		if len(c.Fields) != 1 || c.Fields[0] != "Time" || len(c.Tests) != 1 {

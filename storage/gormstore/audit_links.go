@@ -56,8 +56,9 @@ func (s *Store) auditLinks(ctx context.Context, after, until int64, lastID strin
 	return links, err
 }
 
-// batchLinks reads the events of the first batches: of as many as follow each other and fit
-// into auditPage, and of one at least. The ids of a batch lie close together, so no index by batch is needed.
+// batchLinks reads the events of the first batches. It reads at least one batch, and more
+// as long as they follow each other without a gap and their events fit into auditPage. The
+// ids of a batch lie close together, so no index by batch is needed.
 func (s *Store) batchLinks(ctx context.Context, batches []batchRow) ([]auditLink, error) {
 	n, events := 1, batches[0].Events
 	first, last := batches[0].FirstID, batches[0].LastID
@@ -83,9 +84,9 @@ func (s *Store) batchLinks(ctx context.Context, batches []batchRow) ([]auditLink
 	return links, nil
 }
 
-// checkLink reports where a link differs from what was written after an event, or nothing.
-// after is that event, or the last one that retention deleted. It returns the MAC that the
-// link has in the chain.
+// checkLink checks that a link is intact and follows the event after, which is the last
+// checked event or the last one that retention deleted. It returns the MAC of the link, and
+// the first break or nil.
 func (s *Store) checkLink(l *auditLink, after storage.AuditHead) (mac []byte, broken *storage.AuditBreak) {
 	if l.batch == nil {
 		return l.rows[0].MAC, s.checkEvent(&l.rows[0], l.rows[0].Seq, after.Seq+1, after.MAC)
@@ -115,8 +116,8 @@ func (s *Store) checkLink(l *auditLink, after storage.AuditHead) (mac []byte, br
 	return b.MAC, nil
 }
 
-// checkEvent reports why the event with this number is not the one that should follow the
-// one with the MAC before, or nothing.
+// checkEvent checks that the event with the number is the expected event want, and that its
+// MAC covers before, the MAC of the previous event. It returns nil if so.
 func (s *Store) checkEvent(r *auditRow, number, want int64, before []byte) *storage.AuditBreak {
 	if number > want {
 		return auditBreak(want, "it is missing; %d comes next", number)

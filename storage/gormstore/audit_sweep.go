@@ -9,13 +9,13 @@ import (
 	"latchkey/storage"
 )
 
-// errSwept says that another server has swept the same events.
+// errSwept means that another server has deleted the same events.
 var errSwept = errors.New("another server has swept them")
 
-// sweepAudit deletes up to limit events from the front of the chain that are
-// older than the retention: whole batches, and one at least. It stores the last of them
-// under the seal, which distinguishes this from any other deletion. It deletes only events
-// that are as they were written, so that events that an attacker wrote and dated back stay.
+// sweepAudit deletes up to limit events older than the retention from the front of the
+// chain: whole batches, and at least one. It stores the number of the last deleted event in
+// the chain's row, whose MAC distinguishes this deletion from any other. It deletes only
+// events whose MAC is right, so forged events with an early date stay as evidence.
 func (s *Store) sweepAudit(ctx context.Context, before int64, limit int) (n int, err error) {
 	oldest, err := query[int64](ctx, s, "sweep audit_events", "SELECT time FROM audit_events ORDER BY id LIMIT 1")
 	if err != nil || len(oldest) == 0 || oldest[0] >= before || limit < 1 || s.auditKeys == nil {
@@ -31,8 +31,8 @@ func (s *Store) sweepAudit(ctx context.Context, before int64, limit int) (n int,
 	return n, err
 }
 
-// sweepChain locks the end of the chain after the deletion, so that nobody who writes
-// waits for it.
+// sweepChain locks the end of the chain only after the deletion, so that writers do not
+// wait for the deletion.
 func (s *Store) sweepChain(ctx context.Context, before int64, limit int) (int, error) {
 	c, err := s.chain(ctx, s.reading(ctx))
 	if err != nil || c.unused() { // beginChain counts the earlier events first
@@ -77,8 +77,9 @@ func (s *Store) sweepOutside(ctx context.Context, c *chainRow, before int64, lim
 	return int(deleted), err
 }
 
-// sweepLinks deletes the first links of the chain that are old enough, as far as they are
-// as they were written. They have up to limit events; always lets the first one have more.
+// sweepLinks deletes the first links of the chain that are old enough, up to the first link
+// that is not intact. Together they have at most limit events. If always is true, the first
+// link is deleted even if it has more.
 func (s *Store) sweepLinks(ctx context.Context, c *chainRow, before int64, limit int, always bool) (int, error) {
 	links, err := s.auditLinks(ctx, c.Swept, c.Seq, "")
 	if err != nil {
@@ -133,10 +134,10 @@ func (s *Store) AuditHead(ctx context.Context) (storage.AuditHead, error) {
 	return c.head(), nil
 }
 
-// RestartAudit begins the chain anew, with the event why as its first. All earlier
-// events are outside of the chain then. Without it, VerifyAudit would report the
-// same break until the events in question are deleted. It returns the number of
-// events outside.
+// RestartAudit begins a new chain whose first event is why. All earlier events are outside
+// of the chain afterwards. After a break this is needed, because VerifyAudit would
+// otherwise report the same break until retention deletes the events in question. It
+// returns the number of events outside.
 func (s *Store) RestartAudit(ctx context.Context, why storage.AuditEvent) (int64, error) {
 	var outside int64
 	err := s.InTx(ctx, func(ctx context.Context) error {

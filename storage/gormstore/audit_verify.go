@@ -15,14 +15,14 @@ type numberedRow struct {
 	Number int64    `gorm:"column:number"`
 }
 
-// auditWindow is how many stored events one statement of EachAuditEvent looks at, however
-// few of them the filter selects.
+// auditWindow is the number of stored events that one statement of EachAuditEvent reads,
+// however few of them the filter selects.
 const auditWindow = 2 * auditPage
 
 // EachAuditEvent calls do with every event that the filter selects, in the order of their
-// ids. Events written meanwhile may be missing. It ends with the first error of do. A
-// filter that no list of audit events can have is storage.ErrQuery. Each statement looks
-// at a bounded number of events, so the call may read a table of any size.
+// ids. Events written meanwhile may be missing. It returns the first error of do, and
+// storage.ErrQuery for a filter that lists of audit events do not support. Each statement
+// reads a bounded number of events, so the table may have any size.
 func (s *Store) EachAuditEvent(ctx context.Context, f storage.AuditFilter, do func(storage.AuditRecord) error) error {
 	l := auditListing(f.Conditions())
 	if err := l.checkCost(storage.Query{Where: f.Conditions()}); err != nil {
@@ -58,23 +58,23 @@ func (s *Store) EachAuditEvent(ctx context.Context, f storage.AuditFilter, do fu
 	}
 }
 
-// auditWindowEnd returns the id of the last of the next events after an id; empty: there
-// are none.
+// auditWindowEnd returns the id of the last of the next auditWindow events after an id. It
+// returns "" if there are none.
 func (s *Store) auditWindowEnd(ctx context.Context, after string) (string, error) {
 	return get[string](ctx, s, "read audit events", fmt.Sprintf(
 		"SELECT coalesce(max(id), '') FROM (SELECT id FROM audit_events WHERE id > ? ORDER BY id LIMIT %d) w", auditWindow), after)
 }
 
-// VerifyAudit reads the whole chain of audit events, in bounded memory, and
-// reports whether it is as it was written: no event changed, missing, added or
-// moved. It needs the secrets of ChainAuditEvents. expect, unless it is zero, must
-// be an earlier head of the chain. Only that shows that somebody restored an older state
-// of the whole database.
+// VerifyAudit reads the whole chain of audit events, in bounded memory, and reports whether
+// it is intact: no event was changed, deleted, added or moved. It needs the secrets of
+// ChainAuditEvents. expect is an earlier head of the chain that was kept outside of the
+// database; zero: none. Only with expect does VerifyAudit notice that somebody restored an
+// older state of the whole database.
 //
 // It may run while events are written and swept. progress, unless it is nil, is called
-// after each part with the number of events that have been read and of those there are.
-// The error is that of progress or one of the database; a break of the chain is in the
-// verdict.
+// after each part with the number of events that have been read and the number of all
+// events. VerifyAudit returns the error of progress or of the database. A break of the
+// chain is not an error: it is in the verdict.
 func (s *Store) VerifyAudit(ctx context.Context, expect storage.AuditHead, progress func(read, all int64) error) (storage.AuditVerdict, error) {
 	v := verifier{store: s, expect: expect, progress: progress}
 	err := v.begin(ctx)
@@ -91,10 +91,10 @@ func (s *Store) VerifyAudit(ctx context.Context, expect storage.AuditHead, progr
 	return v.verdict, err
 }
 
-// VerifyRecentAudit checks the end of the chain: that many events and a batch at most, and
-// that they lead to the end as a store sealed it. It costs the same however long the chain
-// is. Verdict.Swept is the event before the first that was checked. It does not find rows
-// that are no part of the chain; see VerifyAudit.
+// VerifyRecentAudit checks the last events of the chain, in whole batches, and the record
+// of the chain's end. It checks at most the given number of events and one batch more. Its
+// cost does not depend on the length of the chain. Verdict.Swept is the event before the
+// first checked one. It does not find rows outside of the chain; see VerifyAudit.
 func (s *Store) VerifyRecentAudit(ctx context.Context, events int64) (storage.AuditVerdict, error) {
 	v := verifier{store: s}
 	err := v.begin(ctx)
@@ -114,9 +114,10 @@ func (s *Store) VerifyRecentAudit(ctx context.Context, events int64) (storage.Au
 	return v.verdict, err
 }
 
-// skip starts behind the last batch that ends with the event or before. If there is none, it
-// starts where it is, unless the chain begins with events from before batches: there may be
-// many of them, so it starts behind the first batch then.
+// skip makes the verifier start after the last batch that ends with the event seq or
+// before. If there is none, the verifier starts at the beginning. A chain that begins with
+// events without batches is an exception: there may be many of them, so the verifier starts
+// after the first batch.
 func (v *verifier) skip(ctx context.Context, seq int64) error {
 	batches := "SELECT " + columnsOf[batchRow]().list() + " FROM audit_batches WHERE seq"
 	rows, err := query[batchRow](ctx, v.store, "read audit batches", batches+" <= ? ORDER BY seq DESC LIMIT 1", seq)
@@ -136,7 +137,7 @@ func (v *verifier) skip(ctx context.Context, seq int64) error {
 // errBroken ends a verification.
 var errBroken = errors.New("the chain is broken")
 
-// verifier reads along the chain.
+// verifier checks the links of the chain in order.
 type verifier struct {
 	store   *Store
 	expect  storage.AuditHead
@@ -158,7 +159,7 @@ func (v *verifier) broken(b *storage.AuditBreak) error {
 	return errBroken
 }
 
-// begin starts behind the events that retention deleted.
+// begin makes the verifier start after the events that retention deleted.
 func (v *verifier) begin(ctx context.Context) error {
 	if err := v.reread(ctx); err != nil {
 		return err
@@ -172,7 +173,7 @@ func (v *verifier) startAfterSwept() error {
 	return v.meet()
 }
 
-// reread reads the two ends of the chain again.
+// reread reads the row with the beginning and the end of the chain again.
 func (v *verifier) reread(ctx context.Context) (err error) {
 	if v.chain, err = v.store.chain(ctx, v.store.reading(ctx)); err != nil {
 		return err
@@ -276,8 +277,8 @@ func (v *verifier) end(ctx context.Context) error {
 	return v.count(ctx)
 }
 
-// count compares the number of all events and batches with what the chain says. So rows
-// that are no part of it are found wherever they are.
+// count compares the numbers of all events and batches with those in the chain's row. So it
+// finds rows outside of the chain wherever they are.
 func (v *verifier) count(ctx context.Context) error {
 	type counts struct {
 		Outside      int64 `gorm:"column:outside"`
@@ -312,9 +313,9 @@ func (v *verifier) count(ctx context.Context) error {
 }
 
 // AuditState returns where the chain of audit events begins and ends, without reading the
-// events. Events is how many there should be. Break says that the record of the chain's
-// ends is not what a server wrote; then the other fields may be wrong. Before the first
-// event the verdict is zero.
+// events. Events is the number of events that the chain should have. If Break is set, the
+// row of the chain is not what a server wrote, and the other fields may be wrong. Before
+// the first event the verdict is zero.
 func (s *Store) AuditState(ctx context.Context) (storage.AuditVerdict, error) {
 	v := verifier{store: s}
 	if err := v.reread(ctx); err != nil && !errors.Is(err, errBroken) {

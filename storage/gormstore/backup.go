@@ -84,7 +84,7 @@ func (s *Store) backUpTo(ctx context.Context, path string, cfg BackupConfig) (m 
 }
 
 func (s *Store) writeManifest(ctx context.Context, m *Manifest) error {
-	// A broken chain is no reason to be without a backup: its backup names no head.
+	// A database with a broken chain is backed up too. Its manifest has no head.
 	if head, err := s.AuditHead(ctx); err == nil && head.Seq > 0 {
 		m.AuditHead = fmt.Sprintf("%d:%s", head.Seq, base64.RawURLEncoding.EncodeToString(head.MAC))
 	}
@@ -99,8 +99,8 @@ func (s *Store) writeManifest(ctx context.Context, m *Manifest) error {
 	return err
 }
 
-// settleFile makes one durable file of a closed SQLite database, which no reader needs
-// further files for.
+// settleFile makes a closed SQLite database one durable file, without -wal and -shm files
+// beside it.
 func settleFile(ctx context.Context, path string) error {
 	db, err := (&sqlite{path: path, synchronous: "FULL"}).pool(1, "journal_mode(DELETE)")
 	if err != nil {
@@ -112,7 +112,7 @@ func settleFile(ctx context.Context, path string) error {
 	return syncPath(path)
 }
 
-// syncPath makes a file, or the names in a directory, durable.
+// syncPath writes a file, or the entries of a directory, to the disk (fsync).
 func syncPath(path string) error {
 	file, err := os.Open(path)
 	if err != nil {

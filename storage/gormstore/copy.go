@@ -35,10 +35,11 @@ type CopyConfig struct {
 // copyParameters bounds the parameters of an INSERT. SQLite allows 32,766.
 const copyParameters = 16_000
 
-// CopyFrom copies all records of another database into this one, which must be empty,
-// and gives it its schema. The source must have the schema of the program. It may serve
-// meanwhile: the copy is its state at one moment. Secrets stay sealed as they are. The
-// digests of all tables are computed again from what was written.
+// CopyFrom copies all records of another database into this one, which must be empty, and
+// migrates it first. The source must have the schema of the program. It may serve requests
+// meanwhile: the copy is its state at one moment. Secrets stay sealed as they are.
+// Afterwards CopyFrom reads the written rows and compares their digests with those of the
+// source.
 //
 // Everything is one transaction, so an interrupted copy leaves an empty database and can
 // be repeated. The error is ErrNotEmpty if a record exists.
@@ -120,8 +121,8 @@ func freshRow(table string) string {
 	return "1 = 0"
 }
 
-// clear keeps others from writing, checks that there is no record, and deletes the rows
-// of the migration.
+// clear locks the tables against other writers, checks that they have no records, and
+// deletes the rows that the migration added.
 func (c *copier) clear(ctx context.Context) error {
 	for _, t := range c.tables {
 		if lock := c.target.dialect.locksTable(t.name); lock != "" {

@@ -53,8 +53,8 @@ func kindOfType(name string) (valueKind, error) {
 	return 0, fmt.Errorf("columns of type %s cannot be copied", name)
 }
 
-// isMomentary reports whether the rows of a table concern the running servers of one
-// database. They are not copied.
+// isMomentary reports whether a table holds only the state of the servers that run on one
+// database. Such a table is not copied.
 func isMomentary(table string) bool {
 	return slices.Contains([]string{"goose_db_version", "servers", "config_changes", manifestTable}, table)
 }

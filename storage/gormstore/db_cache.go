@@ -12,13 +12,14 @@ const (
 	// maxCachedRecords bounds the records of a kind that are kept in memory.
 	maxCachedRecords = 10_000
 	// freshFor is how long cached records are used after the database was last asked for
-	// changes. It bounds how long a process that is cut off from the database, or that
-	// was stopped and goes on, answers from its cache.
+	// changes. It limits how long a process answers from its cache after it lost the
+	// database, or after it was suspended and resumed.
 	freshFor = 10 * time.Second
 )
 
-// configChange is what changed in the configuration: a row of the table config_changes. Without a
-// kind it may be anything. The key is empty if all records of the kind are cached as one.
+// configChange is a change of the configuration: a row of the table config_changes. An
+// empty kind means that any record may have changed. The key is empty if all records of the
+// kind are cached as one.
 type configChange struct{ kind, key string }
 
 // The kinds of changes that concern cached records; see the triggers of 0019. Secrets of
@@ -48,7 +49,7 @@ type cache struct {
 	dropped chan struct{} // wakes the watcher
 }
 
-// removable is cachedRecords of any type.
+// removable is implemented by cachedRecords of every type.
 type removable interface {
 	remove(key string)
 	clear()
@@ -60,10 +61,10 @@ type cachedRecords[V any] struct {
 	loads map[string]*load
 }
 
-// load is what reads a record at the moment.
+// load counts the callers that are reading a record from the database now.
 type load struct {
 	readers  int
-	outdated bool // the record changed since it began: what it reads is not kept
+	outdated bool // the record changed since the load began, so the result is not cached
 }
 
 func newCache() *cache {
@@ -82,7 +83,7 @@ func (c *cache) clear() {
 	}
 }
 
-// drop removes what the changes concern, because this process made them.
+// drop removes the records that were changed by this process, and wakes the watcher.
 func (c *cache) drop(changes ...configChange) {
 	c.forget(changes...)
 	select {
@@ -91,7 +92,7 @@ func (c *cache) drop(changes ...configChange) {
 	}
 }
 
-// forget removes what the changes concern.
+// forget removes the changed records.
 func (c *cache) forget(changes ...configChange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,7 +105,7 @@ func (c *cache) forget(changes ...configChange) {
 	}
 }
 
-// watch removes everything, and keeps what is read from now on; unwatch stops keeping.
+// watch empties the cache and starts caching. unwatch empties it and stops caching.
 func (c *cache) watch()   { c.setWatched(true) }
 func (c *cache) unwatch() { c.setWatched(false) }
 
@@ -115,16 +116,17 @@ func (c *cache) setWatched(watched bool) {
 	c.clear()
 }
 
-// confirm says that all changes were known that had been made at that time. It must be
-// from time.Now, whose monotonic clock goes on while a process is stopped.
+// confirm records that the cache reflects all changes up to the time at. at must come from
+// time.Now, because its monotonic clock also advances while the process is suspended.
 func (c *cache) confirm(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.freshUntil = at.Add(freshFor)
 }
 
-// cached reads through the cache. Within a transaction it only reads: what is read there
-// may never be committed.
+// cached returns a record from the cache, or reads it with read and caches it. Within a
+// transaction it always calls read and caches nothing, because the transaction may be
+// rolled back.
 func cached[V any](ctx context.Context, s *Store, of *cachedRecords[V], key string, read func() (V, error)) (V, error) {
 	if s.tx(ctx) != nil {
 		return read()
@@ -149,7 +151,7 @@ func cached[V any](ctx context.Context, s *Store, of *cachedRecords[V], key stri
 	return v, err
 }
 
-// begin notes that somebody reads the record.
+// begin registers a caller that reads the record.
 func (r *cachedRecords[V]) begin(key string) *load {
 	l := r.loads[key]
 	if l == nil {
@@ -166,8 +168,7 @@ func (r *cachedRecords[V]) end(key string, l *load) {
 	}
 }
 
-// keep makes room by removing any one record: if there are more than fit, none of them is
-// known to be better than another.
+// keep caches a record. If the cache is full, it removes an arbitrary one.
 func (r *cachedRecords[V]) keep(key string, v V) {
 	if len(r.items) >= maxCachedRecords {
 		for other := range r.items {
@@ -194,9 +195,9 @@ func (r *cachedRecords[V]) clear() {
 	r.loads = make(map[string]*load)
 }
 
-// changed makes changes of configuration count in this process, at once or when their
-// transaction ends, unless err says that there was none. Other processes read them from
-// the database.
+// changed removes changed records from the cache of this process, at once or when the
+// transaction of ctx ends. It does nothing if err is not nil. It returns err. Other
+// processes read the changes from the database.
 func (s *Store) changed(ctx context.Context, err error, changes ...configChange) error {
 	if err != nil {
 		return err

@@ -8,9 +8,8 @@ import (
 const (
 	// pause is how long Run waits before it watches anew after an error.
 	pause = time.Second
-	// maxChanges bounds the changes that are read at once. If there are more, everything
-	// counts as changed. So many clients may be registered within a quarter of a second
-	// without any other record being read again.
+	// maxChanges limits the changes that are read at once. If there are more, all records
+	// count as changed and are read again.
 	maxChanges = 10_000
 	// keepChanges is how long a change stays in the table config_changes. A store that did
 	// not read the table for that long drops its whole cache.
@@ -19,7 +18,7 @@ const (
 	tidyChangesEvery = 10 * time.Minute
 )
 
-// HearsBy is how a store learns of the changes that other processes make.
+// HearsBy is the way in which a store learns of changes that other processes make.
 type HearsBy string
 
 // The ways to learn of changes.
@@ -29,7 +28,7 @@ const (
 	HearsByAsking HearsBy = "polling"   // the database is asked four times a second
 )
 
-// HearsBy returns how the store learns of changes at the moment.
+// HearsBy returns the way in which the store learns of changes now.
 func (s *Store) HearsBy() HearsBy {
 	if by, ok := s.hearsBy.Load().(HearsBy); ok {
 		return by
@@ -37,10 +36,10 @@ func (s *Store) HearsBy() HearsBy {
 	return HearsNothing
 }
 
-// OnChange registers what is to be called after any change of configuration
-// (realms, profiles, clients and their secrets, senders, keys), whoever made
-// it, and whenever a change may have been missed. Calls come one at a time from
-// Run, which waits for them. Register before Run.
+// OnChange registers a function that is called after every change of configuration (realms,
+// profiles, clients and their secrets, senders, keys) by any process, and whenever a change
+// may have been missed. Run calls the functions one at a time and waits for them. Call
+// OnChange before Run.
 func (s *Store) OnChange(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,19 +69,19 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-// OnWork registers what is to be called when another process says that there
-// are requests or messages it cannot take (see NotifyOthers), and when the leases of a
-// server that is gone have ended. f must be safe for concurrent use. Register before
-// Run and Registration.Keep.
+// OnWork registers a function that is called when another process has called NotifyOthers,
+// because it cannot take all requests or messages, and when the leases of a lost server
+// have ended. f must be safe for concurrent use. Call OnWork before Run and
+// Registration.Keep.
 func (s *Store) OnWork(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onWork = append(s.onWork, f)
 }
 
-// OnRecovery registers what is to be called when the database answers again after it
-// did not, as far as Run or Registration.Keep notice it. f must be safe for concurrent
-// use. Register before both.
+// OnRecovery registers a function that is called when Run or Registration.Keep notice that
+// the database answers again after an outage. f must be safe for concurrent use. Call
+// OnRecovery before both.
 func (s *Store) OnRecovery(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +104,7 @@ func (s *Store) call(registered *[]func()) {
 	}
 }
 
-// changeWatch is what the watches of both databases do with the changes that they find.
+// changeWatch applies the changes that the watch of either database finds.
 type changeWatch struct {
 	store *Store
 	asked time.Time // when the database was last asked; zero: never
@@ -135,8 +134,8 @@ func (w *changeWatch) learn(asked time.Time, changes []configChange) {
 	w.asked = asked
 }
 
-// deleteOld executes a statement that deletes old changes, when it is time again. Nothing
-// depends on it at once.
+// deleteOld executes sql, which deletes old changes, every tidyChangesEvery. An error is
+// only logged, because the next call tries again.
 func (w *changeWatch) deleteOld(ctx context.Context, sql string) {
 	if time.Now().Before(w.tidy) {
 		return

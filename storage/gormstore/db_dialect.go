@@ -15,28 +15,29 @@ import (
 	"latchkey/storage"
 )
 
-// dialect is what the databases do differently. Nothing else distinguishes them.
+// dialect contains all differences between the databases.
 type dialect interface {
 	opener
 	expressions
 	// classify returns the sentinel for a driver's error, or nil.
 	classify(err error) error
-	// refersToNothing reports whether a violation of a foreign key is about that column.
-	// count counts the rows with the key that the column refers to.
+	// refersToNothing reports whether err is a violation of the foreign key of that column.
+	// count is a query for the number of rows with the key that the column refers to.
 	refersToNothing(ctx context.Context, s *Store, err error, column, count string, key any) bool
-	// unhurried is a statement that lets the others of its transaction take as long as
-	// they need. Empty: nothing bounds them.
+	// unhurried returns a statement that removes the time limit of the other statements of
+	// its transaction. Empty: they have no limit.
 	unhurried() string
-	// reason says in words why the database does not do its work, or nothing if the error
-	// has no such reason.
+	// reason returns a text that says why the database does not work, or "" if the error
+	// does not show it.
 	reason(err error) string
-	// repeatable reports whether the database undid a statement or transaction for a
-	// reason that a repetition may not meet.
+	// repeatable reports whether the database rolled back a statement or transaction for a
+	// temporary reason, such as a deadlock, so that a repetition may succeed.
 	repeatable(err error) bool
 	// settle executes a settlement and reports whether it took effect.
 	settle(ctx context.Context, s *Store, x settlement) (bool, error)
-	// together is Store.InTx. It may commit fn in one transaction with the work of other
-	// callers, and call it again. After an error, fn may still be running.
+	// together does the same as Store.InTx. It may run fn in one transaction with the
+	// functions of other callers, and may call fn again. After an error, fn may still be
+	// running.
 	together(ctx context.Context, s *Store, what string, fn func(context.Context) error) error
 	// writesInWith reports whether WITH may contain statements that write.
 	writesInWith() bool
@@ -68,8 +69,8 @@ type dialect interface {
 	// lockServing holds a lock while a server runs. It calls alone first if the lock
 	// shows that no other server runs. unlock must be called.
 	lockServing(ctx context.Context, alone func() error) (unlock func() error, err error)
-	// watch learns of changes of configuration, and calls the store's work when
-	// another store says that there is some, until it can no longer or ctx ends.
+	// watch looks for changes of configuration, and calls s.work when another store has
+	// called notifyOthers. It returns when ctx ends or the database does not answer.
 	watch(ctx context.Context, s *Store) error
 	// notifyOthers notifies the watches of other stores that there is work.
 	notifyOthers(ctx context.Context, s *Store) error
@@ -114,11 +115,11 @@ type opener interface {
 	// listConns is how many connections lists may use at a time.
 	listConns() int
 	gorm(p gorm.ConnPool) gorm.Dialector
-	// bind writes the parameters of hand-written SQL, each a "?", in the
-	// database's way. No "?" may mean anything else.
+	// bind replaces each "?" in hand-written SQL by a parameter in the syntax of the
+	// database. The SQL must not contain a "?" with another meaning.
 	bind(sql string) string
-	// schema returns the directory of the migrations, and a query that counts the
-	// tables in which goose keeps what it has applied: 0 or 1.
+	// schema returns the directory of the migrations, and a query that returns 1 if goose's
+	// table of applied migrations exists, and 0 otherwise.
 	schema() (dir, exists string)
 	// otherTables returns a query that counts the tables besides goose's.
 	otherTables() string
@@ -140,9 +141,10 @@ type statement struct {
 	args []any
 }
 
-// settlement is statements that all take effect or none. The first one decides: the
-// others follow if it wrote that many rows. (What it wrote when it wrote fewer may
-// stay.) The others do not see what the ones before them wrote, and each has
+// settlement is a list of statements that take effect together. The first one decides: the
+// others are executed only if it wrote the number of rows in the field rows. If it wrote
+// fewer, those may stay. The other statements do not see what the ones before them wrote.
+// Each contains ifSettled.
 type settlement struct {
 	what  string
 	first statement
@@ -150,14 +152,14 @@ type settlement struct {
 	then  []statement
 }
 
-// ifSettled is what a dialect replaces by the condition that the first statement
-// of a settlement wrote what it had to.
+// ifSettled is a placeholder in SQL. A dialect replaces it by the condition that the first
+// statement of the settlement wrote the required number of rows.
 const ifSettled = "{settled}"
 
-// ifRunning stands for the condition of dialect.running in a list.
+// ifRunning is a placeholder in the SQL of lists for the condition of dialect.running.
 const ifRunning = "{running}"
 
-// alone returns the SQL of a statement that follows no other.
+// alone returns the SQL of a statement that is executed outside of a settlement.
 func (s statement) alone() string { return strings.ReplaceAll(s.sql, ifSettled, "TRUE") }
 
 // with appends SQL and its arguments.

@@ -10,9 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shareFile takes the shared lock of a file, which it creates and leaves behind, and
-// gives its release. alone reports whether nobody else had it. The lock dies with the
-// process that holds it. Callers must not call it at the same time.
+// shareFile takes the shared lock of a file and returns a function that releases it. It
+// creates the file if it is missing and never deletes it. alone reports whether no other
+// process had the lock. The lock ends with the process that holds it. shareFile must not be
+// called concurrently.
 func shareFile(path string) (unlock func() error, alone bool, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -29,9 +30,9 @@ func shareFile(path string) (unlock func() error, alone bool, err error) {
 	return file.Close, alone, err
 }
 
-// lockFile takes the exclusive lock of a file, which it creates and leaves
-// behind, and returns its release. The lock ends with the process that holds it.
-// It polls instead of blocking, so that ctx can end the wait.
+// lockFile takes the exclusive lock of a file and returns a function that releases it. It
+// creates the file if it is missing and never deletes it. The lock ends with the process
+// that holds it. It polls instead of blocking, so that ctx can end the wait.
 func lockFile(ctx context.Context, path string) (unlock func() error, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 //go:embed migrations
 var migrationFiles embed.FS
 
-// migrating calls do with the steps of the schema, while nobody else migrates.
+// migrating calls do with goose's provider while it holds the migration lock.
 func (s *Store) migrating(ctx context.Context, do func(*goose.Provider) error) (err error) {
 	m, err := s.dialect.migrations(ctx)
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 	"gorm.io/gorm"
 )
 
-// pools are the connections of a store. read and write are the same pool where
-// the database has many writers. signs is of one connection, for the signs of life of a
-// server: callers who use up the other connections must not make it look dead. It is the
-// same as write where the database has one writer.
+// pools are the connections of a store. read and write are the same pool where the database
+// has many writers. signs has one connection, for the signs of life of a server. Otherwise
+// a server whose callers use up all connections would look dead. It is the same pool as
+// write if the database has one writer.
 type pools struct {
 	write, read, signs *sql.DB
 }
@@ -119,10 +119,10 @@ func (t *transaction) Rollback() error {
 	return t.tx.Rollback()
 }
 
-// storable replaces what PostgreSQL's text cannot hold. A NUL byte or invalid UTF-8
-// in a name that somebody typed would otherwise be an error there, and any other
-// unknown name is none. Both databases get the same text, and no login has a name
-// that was changed so.
+// storable replaces the bytes that PostgreSQL's type text cannot hold: NUL and invalid
+// UTF-8. Otherwise a statement with such a name would fail, while a statement with any
+// other unknown name does not. Both databases get the same text. No login has a name with
+// replaced bytes.
 func storable(args []any) []any {
 	for i, a := range args {
 		if s, ok := a.(string); ok && !storage.IsStorable(s) {

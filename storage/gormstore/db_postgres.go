@@ -29,7 +29,7 @@ type postgres struct {
 	connector *connector // of the pool
 	direct    *connector // of the watch and of migrations; may be the same
 	maxConns  int
-	listening atomic.Uint32 // the server's process of the listening connection; 0: none
+	listening atomic.Uint32 // process ID (backend PID) of the listening connection; 0: none
 }
 
 func newPostgres(cfg Config) (dialect, error) {
@@ -66,7 +66,7 @@ func (p *postgres) running(context.Context) (condition string, release func()) {
 	return "TRUE", func() {}
 }
 
-// estimate asks the planner.
+// estimate returns the number of rows that PostgreSQL's planner expects (EXPLAIN).
 func (p *postgres) estimate(ctx context.Context, s *Store, table, joins string, where statement) (int, error) {
 	text, err := get[string](ctx, s, "estimate", "EXPLAIN (FORMAT JSON) SELECT 1 FROM "+table+joins+where.sql, where.args...)
 	if err != nil {
@@ -115,8 +115,8 @@ func (p *postgres) otherTables() string {
 		"AND pg_table_is_visible(oid) AND relnamespace <> 'pg_catalog'::regnamespace"
 }
 
-// settle is one statement, so that PostgreSQL commits it without being asked.
-// All parts of it read what was there when it began. The condition makes the
+// settle executes the settlement as one statement, so it needs no BEGIN and COMMIT. All
+// parts of the statement read the rows as they were when it began. The condition makes the
 // first part lock its rows before the others lock theirs.
 func (p *postgres) settle(ctx context.Context, s *Store, x settlement) (bool, error) {
 	if len(x.then) == 0 {
@@ -135,7 +135,7 @@ func (p *postgres) settle(ctx context.Context, s *Store, x settlement) (bool, er
 	return rows == int64(x.rows), err
 }
 
-// together is a transaction of its own: PostgreSQL groups commits by itself.
+// together runs fn in a separate transaction, because PostgreSQL groups commits itself.
 func (p *postgres) together(ctx context.Context, s *Store, _ string, fn func(context.Context) error) error {
 	return s.InTx(ctx, fn)
 }
@@ -180,8 +180,9 @@ func (p *postgres) insertRows(table string, names columns, arrays []any) []state
 	}}
 }
 
-// deletesUpTo names rows by their place in the table. Locked rows do not move. The array
-// is read once, before the rows are deleted; a join could read it again.
+// deletesUpTo selects rows by ctid, their physical position, which does not change while
+// they are locked. The array of positions is computed once, before the rows are deleted. A
+// join could compute it again.
 func (p *postgres) deletesUpTo(limit int, table, condition, order string) string {
 	return "DELETE FROM " + table + " WHERE ctid = ANY (ARRAY(SELECT ctid FROM " + table + " WHERE " + condition +
 		" ORDER BY " + order + " LIMIT " + strconv.Itoa(limit) + p.claims() + "))"
@@ -236,7 +237,8 @@ func (p *postgres) jsonArray(expressions string) string {
 
 func (p *postgres) unhurried() string { return "SET LOCAL statement_timeout = 0" }
 
-// reason goes by SQLSTATE. pgx has no error type for a host that takes no writes.
+// reason checks the SQLSTATE. pgx has no error type for a host that is read-only, so the
+// text of that error is checked.
 func (p *postgres) reason(err error) string {
 	if strings.Contains(err.Error(), "read only connection") {
 		return reasonReadOnly
@@ -262,23 +264,24 @@ func (p *postgres) reason(err error) string {
 	return ""
 }
 
-// repeatable goes by SQLSTATE: serialization_failure and deadlock_detected, and
-// read_only_sql_transaction, after which another connection leads to another server.
-// A prepared statement whose result has changed, because a newer release has added a
-// column, is prepared anew. Its SQLSTATE stands for much else, so the routine decides.
+// repeatable checks the SQLSTATE: serialization_failure, deadlock_detected, and
+// read_only_sql_transaction, after which a new connection leads to another server. It also
+// returns true for a prepared statement whose result type has changed, because a newer
+// release has added a column: it is prepared again. The SQLSTATE of that error has other
+// meanings too, so the name of the routine is checked.
 func (p *postgres) repeatable(err error) bool {
 	said, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (slices.Contains([]string{"40001", "40P01", "25006"}, said.Code) || said.Routine == "RevalidateCachedQuery")
 }
 
-// refersToNothing goes by the name of the constraint, which is TABLE_COLUMN_fkey. It cannot
-// look the row up, because the transaction has failed.
+// refersToNothing checks the name of the constraint, which is TABLE_COLUMN_fkey. It cannot
+// execute count, because the transaction has failed.
 func (p *postgres) refersToNothing(_ context.Context, _ *Store, err error, column, _ string, _ any) bool {
 	said, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && strings.HasSuffix(said.ConstraintName, "_"+column+"_fkey")
 }
 
-// classify goes by SQLSTATE (PostgreSQL manual, appendix A).
+// classify checks the SQLSTATE (PostgreSQL manual, appendix A).
 func (p *postgres) classify(err error) error {
 	var said *pgconn.PgError
 	if !errors.As(err, &said) {

@@ -30,9 +30,10 @@ const cachedStatements = 128
 // sessionSetting is a setting of PostgreSQL for a session or a transaction.
 type sessionSetting struct{ name, value string }
 
-// servingSettings let the server end what a client that hangs or vanished holds, and
-// name the isolation that the statements are written for. A client that hangs within a
-// transaction keeps its locks for three seconds.
+// servingSettings returns the settings of connections that serve requests. With them
+// PostgreSQL ends the transactions and connections of clients that hang or have vanished: a
+// client that hangs within a transaction keeps its locks for three seconds. They also set
+// the isolation level that the statements are written for.
 func servingSettings() []sessionSetting {
 	return []sessionSetting{
 		{"default_transaction_isolation", "read committed"},
@@ -183,9 +184,10 @@ type peer struct {
 	isolation string // of transactions that name none
 }
 
-// inspect finds out what a new connection leads to. Without a pooler it applies the
-// settings to the session. A pooler announces a process id of its own, and its connections
-// to the server are shared with others, so nothing may be set on them.
+// inspect asks the database which server a new connection leads to, and whether a pooler is
+// in between. Without a pooler it applies the settings to the session. A pooler announces a
+// process id of its own, and its connections to the server are shared with others, so
+// nothing may be set on them.
 func (c *connector) inspect(ctx context.Context, conn *pgx.Conn) (peer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.conn.ConnectTimeout)
 	defer cancel()
@@ -215,9 +217,9 @@ func (c *connector) add(conn *connection) {
 	c.open[conn] = struct{}{}
 }
 
-// reached ends the connections of the pool if a new connection leads to another server
-// than they do, also those that wait for an answer of theirs. Behind a pooler nobody knows
-// where they lead.
+// reached closes the connections of the pool if a new connection leads to another server,
+// even those that wait for an answer. It does nothing behind a pooler, because the server
+// of a connection is not known there.
 func (c *connector) reached(to peer) {
 	if to.pooled {
 		return

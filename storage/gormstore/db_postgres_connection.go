@@ -80,9 +80,9 @@ func (c *connection) QueryContext(ctx context.Context, query string, args []driv
 	return &committingRows{Rows: rows, tx: tx}, nil
 }
 
-// needsTransaction reports whether a statement that is alone must be put into a
-// transaction, because only that can have the isolation that the statements need: behind a
-// pooler none can be set for the session.
+// needsTransaction reports whether a single statement must run in a transaction of its own.
+// Behind a pooler the isolation level cannot be set for the session, only for a
+// transaction.
 func (c *connection) needsTransaction() bool {
 	return c.peer.pooled && c.peer.isolation != "read committed" && c.Conn.Conn().PgConn().TxStatus() == 'I'
 }
@@ -125,7 +125,7 @@ func (t pgxTx) Commit() error { return t.tx.Commit(t.ctx) }
 // Rollback implements driver.Tx.
 func (t pgxTx) Rollback() error { return t.tx.Rollback(t.ctx) }
 
-// notingTx notes what a commit says of the server.
+// notingTx passes the error of a commit to note.
 type notingTx struct {
 	driver.Tx
 	ctx context.Context //nolint:containedctx // driver.Tx has no parameter for it

@@ -33,8 +33,8 @@ func migrationSettings() []sessionSetting {
 	}
 }
 
-// migrations returns connections of their own for migrations, and holds the lock of the
-// transaction of another one, because behind a pooler no lock of a session is one.
+// migrations returns separate connections for migrations. One of them holds a transaction
+// with the advisory lock, because a lock of the session does not work behind a pooler.
 func (p *postgres) migrations(ctx context.Context) (migrations, error) {
 	c := p.direct.with(migrationSettings())
 	db := sql.OpenDB(c)
@@ -75,8 +75,9 @@ func lockMigrations(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
 	}
 }
 
-// holdMigrationLock keeps the transaction from being ended for its idleness. end stops
-// that, and returns an error if the lock was lost.
+// holdMigrationLock sends a statement every migrationLockBeat, so that the transaction with
+// the lock is not ended for being idle. end stops that, and returns an error if the lock
+// was lost.
 func holdMigrationLock(ctx context.Context, tx *sql.Tx) (end func() error) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	lost := make(chan error, 1)

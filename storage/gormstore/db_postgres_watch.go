@@ -21,19 +21,20 @@ const (
 const (
 	// pollInterval is how often a watch asks for changes if notifications do not arrive.
 	pollInterval = 250 * time.Millisecond
-	// checkInterval is how often it asks if they do. It bounds how late a change is seen
-	// whose notification was lost, and how late a lost server is noticed.
+	// checkInterval is how often a watch asks if notifications arrive. It limits the delay
+	// after a lost notification and until a lost server is noticed.
 	checkInterval = time.Second
-	// askTimeout bounds a question.
+	// askTimeout limits the time of one query for changes.
 	askTimeout = 3 * time.Second
-	// proofInterval is how often a watch has itself notified.
+	// proofInterval is how often a watch sends itself a test notification.
 	proofInterval = 2 * time.Second
-	// provenFor is how long one arrived proof counts.
+	// provenFor is how long notifications count as working after a test notification
+	// arrived.
 	provenFor = 3 * proofInterval
 )
 
 // postgresWatch learns of changes from the table config_changes. Notifications only say
-// when to look, so none that gets lost leaves anything stale for longer than a second.
+// when to look. So a lost notification leaves the cache stale for at most a second.
 type postgresWatch struct {
 	changeWatch
 	dialect  *postgres
@@ -96,8 +97,8 @@ func (w *postgresWatch) run(ctx context.Context) error {
 	}
 }
 
-// notified is called by the driver. A pooler hands a notification on if it arrives while a
-// statement runs, so only one that arrives by itself proves something.
+// notified is called by the driver. A pooler may forward a notification while a statement
+// runs. So only a notification that arrives while no statement runs proves that they work.
 func (w *postgresWatch) notified(n *pgconn.Notification) {
 	switch {
 	case n.Channel != proofChannel:
@@ -113,8 +114,9 @@ type changesRow struct {
 	kind, key *string
 }
 
-// ask reads the changes of the transactions that ended since the last time. A number that
-// rises would not do: transactions do not end in the order in which they take numbers.
+// ask reads the changes of the transactions that ended since the last call. It compares
+// snapshots and not sequence numbers, because transactions do not end in the order of their
+// numbers.
 func (w *postgresWatch) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -149,7 +151,8 @@ func (w *postgresWatch) ask(ctx context.Context) error {
 	return nil
 }
 
-// wait returns when it is time to ask again, or there is reason to.
+// wait returns after the interval, or earlier if a notification of a change arrives. It
+// calls the store's work for each notification of work from another store.
 func (w *postgresWatch) wait(ctx context.Context, interval time.Duration) error {
 	waiting, cancel := context.WithTimeout(ctx, interval)
 	defer cancel()
@@ -195,8 +198,8 @@ func (w *postgresWatch) interval() time.Duration {
 	return pollInterval
 }
 
-// prove notifies this store through the connections that write, until ctx ends. Nothing
-// depends on its errors: a proof that does not arrive is noticed.
+// prove sends test notifications to this store through the connections that write, until
+// ctx ends. Its errors do not matter: interval notices that no test notification arrives.
 func (w *postgresWatch) prove(ctx context.Context) {
 	tick := time.NewTicker(proofInterval)
 	defer tick.Stop()

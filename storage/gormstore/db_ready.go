@@ -9,8 +9,8 @@ import (
 const (
 	// readyTimeout bounds the wait for the database in Ready.
 	readyTimeout = 3 * time.Second
-	// diskFaultFor is how long a write that the disk refused speaks against a server. A
-	// small write may still find room where others do not.
+	// diskFaultFor is how long a server is not ready after the disk refused a write. The
+	// write of Ready is small, so it may succeed on a full disk.
 	diskFaultFor = 5 * time.Second
 )
 
@@ -37,8 +37,8 @@ func (e NotReady) Error() string { return fmt.Sprintf("%s: %v", e.Reason, e.caus
 func (e NotReady) Unwrap() error { return e.cause }
 
 // Ready writes to the database, as requests do. It returns a NotReady error if that fails
-// or takes longer than three seconds, or if the disk refused a write of a request a moment ago. A
-// store without RegisterServer only reads.
+// or takes longer than three seconds, or if the disk refused a write of a request in the
+// last five seconds. A store without RegisterServer only reads.
 func (s *Store) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()

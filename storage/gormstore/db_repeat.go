@@ -13,9 +13,8 @@ const (
 	firstRepeatPause = 5 * time.Millisecond
 )
 
-// repeat executes a statement or a transaction again if the database undid it for a reason
-// that a repetition may not meet, such as a deadlock. It stops when ctx ends, and returns
-// the last error.
+// repeat executes a statement or a transaction again if the database rolled it back for a
+// temporary reason, such as a deadlock. It stops when ctx ends, and returns the last error.
 func repeat(ctx context.Context, repeatable func(error) bool, do func() error) error {
 	pause := firstRepeatPause
 	for attempt := 1; ; attempt++ {

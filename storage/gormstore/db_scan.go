@@ -36,7 +36,7 @@ type rowColumn struct {
 	field  reflect.StructField
 }
 
-// known returns the columns of a struct. It panics if its tags are wrong.
+// rowTypeOf returns the row type of a struct. It panics if the tags are wrong.
 func rowTypeOf(row reflect.Type) *rowType {
 	if known, ok := rowTypes.Load(row); ok {
 		return known.(*rowType) //nolint:forcetypeassert // nothing else is stored
@@ -106,7 +106,7 @@ func arrayOf[V any](rows reflect.Value, place []int, value func(reflect.Value) V
 	return values
 }
 
-// rowsOf returns the rows that arraysOf took apart.
+// rowsOf is the inverse of arraysOf: it returns the values of each row.
 func rowsOf(arrays []any) [][]any {
 	rows := make([][]any, reflect.ValueOf(arrays[0]).Len())
 	for i := range rows {
@@ -117,8 +117,8 @@ func rowsOf(arrays []any) [][]any {
 	return rows
 }
 
-// insertion inserts a row after a settlement that took effect. row is a pointer to
-// a struct that names its table.
+// insertion returns the statement of a settlement that inserts a row. row is a pointer to a
+// struct that names its table.
 func insertion(row any) statement {
 	known := rowTypeOf(reflect.TypeOf(row).Elem())
 	return statement{

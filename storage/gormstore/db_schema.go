@@ -127,8 +127,8 @@ func ownMigrations(dir string) ([]Migration, error) {
 	return steps, nil
 }
 
-// appliedVersions reads the table that goose keeps. Version 0 is goose's mark of
-// a table that it has just made.
+// appliedVersions reads goose's table of applied migrations. goose adds a row with version
+// 0 when it creates the table.
 func (s *Store) appliedVersions(ctx context.Context, exists string) (map[int64]time.Time, error) {
 	db := s.pools.read
 	var tables int

@@ -68,9 +68,9 @@ func newSQLite(path string, relaxed, readOnly bool) (dialect, error) {
 
 func (d *sqlite) name() string { return "sqlite" }
 
-// open makes one connection that writes and some that read. The lock is for
-// the switch to WAL: SQLite answers SQLITE_BUSY there at once, whatever the
-// busy timeout, when two connections try it together.
+// open makes one connection that writes and some that read. The lock protects the switch to
+// WAL: if two connections try it at the same time, SQLite returns SQLITE_BUSY at once,
+// without the busy timeout.
 func (d *sqlite) open(ctx context.Context) (_ pools, err error) {
 	if d.readOnly {
 		return d.openToRead()
@@ -103,9 +103,9 @@ func (d *sqlite) open(ctx context.Context) (_ pools, err error) {
 	return pools{write: writer, read: reader, signs: writer}, nil
 }
 
-// openToRead makes connections that change nothing in a file that must exist.
-// They open it for reading and writing nevertheless, as far as its mode allows:
-// a connection that could not write would leave its -wal and -shm files behind.
+// openToRead returns connections that change nothing, to a file that must exist. They still
+// open it for writing if its mode allows that, because a read-only connection would leave
+// its -wal and -shm files behind.
 func (d *sqlite) openToRead() (pools, error) {
 	if _, err := os.Stat(d.path); err != nil {
 		return pools{}, err
@@ -157,7 +157,7 @@ func (d *sqlite) migrations(ctx context.Context) (migrations, error) {
 // unhurried is empty: only contexts end statements.
 func (d *sqlite) unhurried() string { return "" }
 
-// reason goes by SQLite's result codes.
+// reason checks SQLite's result code.
 func (d *sqlite) reason(err error) string {
 	said, ok := errors.AsType[interface {
 		error
@@ -182,8 +182,8 @@ func (d *sqlite) reason(err error) string {
 // repeatable is false: there is one writer at a time, so nothing is undone.
 func (d *sqlite) repeatable(error) bool { return false }
 
-// settle is an immediate transaction, perhaps with others': from BEGIN on nobody
-// else writes.
+// settle executes the settlement in an immediate transaction, possibly together with
+// settlements of other callers. From BEGIN on nobody else writes.
 func (d *sqlite) settle(ctx context.Context, s *Store, x settlement) (bool, error) {
 	if s.tx(ctx) != nil {
 		return x.run(ctx, s)
@@ -238,7 +238,7 @@ func (d *sqlite) insertRows(table string, names columns, arrays []any) (inserts 
 	return inserts
 }
 
-// estimate looks at a thousand places in the table and sees how many hold a row of the
+// estimate samples a thousand places in the table and counts those with a row of the
 // selection.
 func (d *sqlite) estimate(ctx context.Context, s *Store, table, joins string, where statement) (int, error) {
 	name, alias, _ := strings.Cut(table, " ")
@@ -264,7 +264,7 @@ func (d *sqlite) readsBeforeWait() bool { return false }
 
 func (d *sqlite) lockRows(db *gorm.DB) *gorm.DB { return db }
 
-// locksTable is empty as locks is.
+// locksTable is empty for the same reason as locks.
 func (d *sqlite) locksTable(string) string { return "" }
 
 func (d *sqlite) bytewise(text string) string { return text }
@@ -301,7 +301,7 @@ func (d *sqlite) member(column string, path []string) (text, number statement) {
 	return text.with("", at), number.with("", at, at)
 }
 
-// number stays whole if it is: SQLite compares whole numbers and floats by
+// number returns a whole number as an integer. SQLite compares integers and floats by
 // value.
 func (d *sqlite) number(value json.Number) statement {
 	if whole, err := value.Int64(); err == nil {
@@ -381,7 +381,7 @@ func changesAfter(ctx context.Context, conn *sql.Conn, last int64) (changes []co
 // notifyOthers does nothing: other processes with the same file look for work every second.
 func (d *sqlite) notifyOthers(context.Context, *Store) error { return nil }
 
-// refersToNothing looks the row up, because SQLite does not name it.
+// refersToNothing executes count, because SQLite's error does not name the column.
 func (*sqlite) refersToNothing(ctx context.Context, s *Store, _ error, _, count string, key any) bool {
 	var n int64
 	err := s.writing(ctx).Raw(count, key).Scan(&n).Error

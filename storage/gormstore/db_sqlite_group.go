@@ -26,9 +26,9 @@ func (x settlement) run(ctx context.Context, s *Store) (done bool, err error) {
 	return true, nil
 }
 
-// group commits the work of several callers together. What arrives while one transaction
-// runs forms the next one, so that a database with one writer syncs its file once for all
-// of them. Work that is alone does not wait.
+// group commits the work of several callers together. The work that arrives while one
+// transaction runs forms the next transaction. So a database with one writer syncs its file
+// once for all of them. Work that arrives alone does not wait.
 type group struct {
 	mu      sync.Mutex
 	running bool
@@ -44,8 +44,9 @@ type member struct {
 	outcome chan error                      // takes one without a reader, when the work is committed
 }
 
-// do lets a group do the work of a caller, and returns when it is committed. If ctx ends
-// before, work that has begun may still take effect. The others do not notice.
+// do runs the work of a caller in a group, and returns when it is committed. If ctx ends
+// earlier, work that has begun may still take effect. The other members of the group are
+// not affected.
 func (g *group) do(ctx context.Context, s *Store, what string, work func(context.Context) error) error {
 	m := &member{what: what, ctx: ctx, work: work, outcome: make(chan error, 1)}
 	g.mu.Lock()

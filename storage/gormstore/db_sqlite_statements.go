@@ -123,8 +123,8 @@ func (c *preparingConn) statement(ctx context.Context, query string) (*preparedS
 	return s, nil
 }
 
-// makeRoom closes the statement that was not used for the longest time if as many
-// are kept as may be.
+// makeRoom closes the least recently used statement without open rows if maxPrepared
+// statements are kept.
 func (c *preparingConn) makeRoom() error {
 	if len(c.prepared) < maxPrepared {
 		return nil

@@ -16,13 +16,12 @@ type txState struct {
 	changes []configChange // of configuration in it
 }
 
-// InTx runs fn in one transaction, which commits when fn returns nil and rolls
-// back otherwise. Every method of the store that is called with fn's context
-// takes part; none of them takes a second connection. An inner InTx joins the
-// outer transaction, which alone rolls back: so fn must return an error of the
-// inner one. On PostgreSQL the first error ends the transaction. After a
-// deadlock or the like fn is called again, in a new transaction, so it must not
-// depend on what it changed outside of the database.
+// InTx runs fn in one transaction, which commits when fn returns nil and rolls back
+// otherwise. Every method of the store that is called with fn's context takes part; none of
+// them takes a second connection. An inner InTx joins the outer transaction and cannot roll
+// back alone. So the outer fn must return the error of an inner InTx. On PostgreSQL the
+// first error ends the transaction. After a deadlock or the like fn is called again, in a
+// new transaction, so it must not depend on what it changed outside of the database.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
 	if s.tx(ctx) != nil {
 		return fn(ctx)

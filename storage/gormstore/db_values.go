@@ -8,7 +8,7 @@ import (
 	"latchkey/storage"
 )
 
-// micros is the stored form of a time: microseconds since 1970, 0 for the zero time.
+// micros returns the stored form of a time: microseconds since 1970, 0 for the zero time.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

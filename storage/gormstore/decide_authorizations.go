@@ -33,7 +33,7 @@ type authorizationRow struct {
 
 func (*authorizationRow) TableName() string { return "authorizations" }
 
-// insertAuthorization issues a code after a settlement that took effect.
+// insertAuthorization returns the statement of a settlement that stores an authorization.
 func (s *Store) insertAuthorization(a *storage.Authorization) statement {
 	return insertion(&authorizationRow{
 		ID: a.ID, PepperID: a.Secret.PepperID, SecretDigest: a.Secret.Sum, ClientID: a.ClientID, SessionID: a.SessionID,
@@ -77,7 +77,7 @@ func (s *Store) Authorization(ctx context.Context, id string) (storage.Authoriza
 
 // RedeemAuthorization uses an authorization code and begins the token family, or returns
 // storage.ErrRefused and changes nothing; see storage.AuthorizationUse. It locks the
-// session, so that an end of the session comes before or after it; see EndSession.
+// session, so that EndSession runs completely before or after it.
 func (s *Store) RedeemAuthorization(ctx context.Context, use storage.AuthorizationUse) error {
 	now := micros(use.Now)
 	first := statement{

@@ -60,7 +60,7 @@ func (r *requestRow) record() storage.CodeRequest {
 	}
 }
 
-// insertRequest stores a request after a settlement that took effect.
+// insertRequest returns the statement of a settlement that stores a request.
 func (s *Store) insertRequest(r storage.CodeRequest) statement {
 	row := waitingRow{Request: requestRowOf(r), LeaseUntil: micros(r.LeaseUntil)}
 	if row.LeaseUntil != 0 {
@@ -69,10 +69,10 @@ func (s *Store) insertRequest(r storage.CodeRequest) statement {
 	return insertion(&row)
 }
 
-// AddCodeRequest stores a request for ClaimCodeRequests, in one statement that looks up
-// no user, if every budget that it is charged to has room at its CreatedAt. Otherwise
-// the error is a *storage.LimitError. The keys of the charges differ. An ID in use is
-// storage.ErrConflict.
+// AddCodeRequest stores a request for ClaimCodeRequests, in one statement that looks up no
+// user, if every budget that it is charged to has room at its CreatedAt. Otherwise the
+// error is a *storage.LimitError. The keys of the charges must differ. The error is
+// storage.ErrConflict if the ID is in use.
 func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest, charges ...storage.Charge) error {
 	insert := s.insertRequest(r)
 	if len(charges) == 0 {
@@ -88,16 +88,16 @@ func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest, charg
 	return s.exhausted(ctx, r.CreatedAt, charges)
 }
 
-// claimSpread is how many times the wanted number of requests a claim looks at,
+// claimSpread is a factor: a claim of n requests considers claimSpread × n requests,
 // because other workers may be claiming some of them.
 const claimSpread = 4
 
-// ClaimCodeRequests leases up to limit requests that are neither ended nor
-// leased, until leaseUntil. It takes turns over the pairs of source and client,
-// and the oldest of each first, so that the requests of one do not delay those
-// of another. It includes expired requests, so that a worker ends and reports them.
-// No two callers get the same request before its lease is over, or the server of
-// the store is gone; see RegisterServer.
+// ClaimCodeRequests leases up to limit requests that are neither ended nor leased, until
+// leaseUntil. It alternates between the pairs of source and client and takes the oldest
+// request of each first, so that the requests of one pair do not delay those of another. It
+// includes expired requests, so that a worker ends and reports them. No two callers get the
+// same request before its lease ends, or before the server of the store is removed; see
+// RegisterServer.
 func (s *Store) ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error) {
 	rows, err := returning[requestRow](ctx, s, "claim code requests",
 		`WITH waiting AS (SELECT id, created_at,
@@ -118,7 +118,7 @@ func (s *Store) ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time
 	return requests, err
 }
 
-// inTurn sorts requests as ClaimCodeRequests takes them.
+// inTurn sorts requests in the order of ClaimCodeRequests.
 func inTurn(requests []storage.CodeRequest) {
 	type lane struct{ source, client string }
 	slices.SortFunc(requests, func(a, b storage.CodeRequest) int { return a.CreatedAt.Compare(b.CreatedAt) })
@@ -157,9 +157,9 @@ func (s *Store) WaitingRequests(ctx context.Context, now, after time.Time) ([]st
 // unknownBatch keeps one statement below SQLite's 32,766 parameters.
 const unknownBatch = 1000
 
-// EndUnknownRequests ends those of the requests whose names no login of their
-// password profile has, in one statement up to a thousand, and returns their
-// IDs. It deletes them: there are many when somebody tries names.
+// EndUnknownRequests ends the requests whose names match no login of their password
+// profile, and returns their IDs. Each statement handles up to a thousand. It deletes these
+// requests, because there are many of them when somebody tries names.
 func (s *Store) EndUnknownRequests(ctx context.Context, names []storage.RequestNames) ([]string, error) {
 	var ended []string
 	for batch := range slices.Chunk(names, unknownBatch) {
@@ -186,12 +186,12 @@ func (s *Store) EndUnknownRequests(ctx context.Context, names []storage.RequestN
 	return ended, nil
 }
 
-// IssueCodes ends a request and, in the same transaction, gives each login its
-// new one-time password or verification code in place of the older one and
-// queues the messages. A login that a newer request gave its code gets nothing.
-// A login whose budgets are used up gets nothing either. The result names both. A
-// request that was ended already, or never existed, is storage.ErrStale, an unknown
-// login storage.ErrNotFound; then nothing takes effect.
+// IssueCodes ends a request and, in the same transaction, gives each login its new one-time
+// password or verification code in place of the older one and queues the messages. A login
+// whose code comes from a newer request gets nothing. A login whose budgets are used up
+// gets nothing either. The result names both. The error is storage.ErrStale for a request
+// that has ended or does not exist, and storage.ErrNotFound for an unknown login. Then
+// nothing takes effect.
 func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) (storage.IssueResult, error) {
 	var issued storage.IssueResult
 	err := s.dialect.together(ctx, s, "issue codes", func(ctx context.Context) error {
@@ -204,7 +204,7 @@ func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) (storage.Iss
 	return issued, nil
 }
 
-// issueCodes does so within a transaction.
+// issueCodes is IssueCodes within a transaction.
 func (s *Store) issueCodes(ctx context.Context, x storage.Issuance, result *storage.IssueResult) error {
 	ended, err := returning[int64](ctx, s, "end code request",
 		"UPDATE code_requests SET ended_at = ? WHERE id = ? AND ended_at = 0 RETURNING seq", micros(x.Now), x.RequestID)
@@ -274,7 +274,8 @@ func (s *Store) lockCodes(ctx context.Context, x storage.Issuance) (map[string]c
 	return locked, err
 }
 
-// supersede notes the logins that a newer request gave their code.
+// supersede finds the logins whose code comes from a newer request, and marks the request
+// as superseded.
 func (s *Store) supersede(ctx context.Context, x storage.Issuance, on issuing) error {
 	superseded := map[string]bool{}
 	for _, issued := range x.Codes {
@@ -295,8 +296,8 @@ func (s *Store) supersede(ctx context.Context, x storage.Issuance, on issuing) e
 	return err
 }
 
-// chargeLogins takes a place from the budgets of each login except some, in one order
-// for all callers.
+// chargeLogins charges the budgets of each login that is not in except. All callers charge
+// in the same order, so they do not deadlock.
 func (s *Store) chargeLogins(ctx context.Context, x storage.Issuance, except map[string]bool) (storage.Limited, error) {
 	limited := storage.Limited{}
 	for _, loginID := range slices.Sorted(maps.Keys(x.Charges)) {
@@ -315,8 +316,8 @@ func (s *Store) chargeLogins(ctx context.Context, x storage.Issuance, except map
 	return limited, nil
 }
 
-// postpone takes the end of the request back if it is to wait for a budget that
-// has room again before the request expires.
+// postpone reopens the request until the used-up budgets have room again, if it may wait
+// and does not expire before.
 func (s *Store) postpone(ctx context.Context, x storage.Issuance, limited storage.Limited) error {
 	if !x.Postpone || len(limited) == 0 {
 		return nil
@@ -416,8 +417,8 @@ func (s *Store) retireCode(ctx context.Context, former codesRow, now time.Time) 
 	return live, err
 }
 
-// withdrawMessages ends the life of the queued messages that carry a code, because
-// nobody can use it any more: an attempt that is running goes on, and no other begins.
+// withdrawMessages lets the queued messages with a code expire now, because nobody can use
+// the code any more. A running delivery attempt goes on, and no other begins.
 func withdrawMessages(requestID, codeID string, now time.Time) statement {
 	return statement{
 		sql:  "UPDATE messages SET expires_at = ?, last_error = ? WHERE request_id = ? AND code_id = ? AND state = 'queued'",
@@ -425,8 +426,8 @@ func withdrawMessages(requestID, codeID string, now time.Time) statement {
 	}
 }
 
-// IssueCode gives a login a one-time password that was requested at this moment, and
-// queues no message. Otherwise it is IssueCodes for a request with the ID of the code.
+// IssueCode gives a login a one-time password without a stored request, and queues no
+// message. Otherwise it does the same as IssueCodes for a request with the ID of the code.
 func (s *Store) IssueCode(ctx context.Context, loginID string, code storage.Code) error {
 	code.RequestID = code.ID
 	return s.InTx(ctx, func(ctx context.Context) error {

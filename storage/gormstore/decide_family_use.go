@@ -7,7 +7,7 @@ import (
 	"latchkey/storage"
 )
 
-// usedFamilyRow is what a token needs of a family that was used.
+// usedFamilyRow has the columns that a token needs of a family that was used.
 type usedFamilyRow struct {
 	LoginID    string `gorm:"column:id"`
 	Username   string `gorm:"column:username"`
@@ -26,7 +26,7 @@ type usedFamilyRow struct {
 	Assigned   string `gorm:"column:assigned"`
 }
 
-// ofUsedFamily is what usedFamilyRow reads, besides rotations.
+// ofUsedFamily lists the columns of usedFamilyRow except rotations.
 const ofUsedFamily = `l.id, l.username, u.uid, u.kind, u.account_uid, t.scope, t.source_id, t.session_id, t.amr, t.purpose, t.auth_time,
 			t.created_at, ` + membership + `, ` + assigned
 
@@ -65,7 +65,7 @@ func (s *Store) useFamilyInStatement(ctx context.Context, use *storage.FamilyUse
 	return &rows[0], nil
 }
 
-// RestoreFamily takes back what UseFamily did for a caller who could not use it. The idle
+// RestoreFamily undoes a UseFamily, for a caller who could not issue the token. The idle
 // limit stays extended.
 func (s *Store) RestoreFamily(ctx context.Context, f storage.TokenFamily) error {
 	rotations, rotatedAt := f.Rotations, f.CreatedAt
@@ -78,8 +78,9 @@ func (s *Store) RestoreFamily(ctx context.Context, f storage.TokenFamily) error 
 	return err
 }
 
-// maxRotationsText is the longest text of rotations, in bytes, that UseFamily adds to.
-// When it is longer, AdvanceFamily gets its turn, which thins them out.
+// maxRotationsText is the longest text of rotations, in bytes, that UseFamily adds to. For
+// a longer one UseFamily returns false. The caller then uses AdvanceFamily, which drops
+// some rotations.
 const maxRotationsText = 1000
 
 // usable is the condition that the family t may be used now.
@@ -113,8 +114,8 @@ func familyUseArgs(use *storage.FamilyUse) []any {
 	}
 }
 
-// familyUse puts the statement together. It adds a rotation as TokenFamily.Advance does,
-// but forgets earlier ones only if all are past the grace.
+// familyUse returns the statement of UseFamily. It adds a rotation as TokenFamily.Advance
+// does, but deletes earlier ones only when all of them are older than the grace period.
 func (p *postgres) familyUse() string {
 	return numbered(`UPDATE families t SET generation = t.generation + 1, rotated_at = :now, idle_until = :idle_until,
 			rotations = CASE WHEN t.generation = 1 THEN '' ELSE

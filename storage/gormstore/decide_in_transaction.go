@@ -9,7 +9,7 @@ import (
 	"latchkey/storage"
 )
 
-// admittedBySQLite is admitted in SQLite's words.
+// admittedBySQLite is the condition admitted in the SQL of SQLite.
 const admittedBySQLite = `(instr(' ' || :kinds || ' ', ' ' || u.kind || ' ') > 0
 	OR u.kind <> '` + string(storage.Admin) + `' AND u.account_uid <> '' AND instr(' ' || :accounts || ' ', ' ' || u.account_uid || ' ') > 0)`
 
@@ -21,7 +21,7 @@ type redeemableRow struct {
 	Assigned string      `gorm:"column:assigned"`
 }
 
-// redemption reads a redeemableRow.
+// redemption returns the query for a redeemableRow.
 func (d *sqlite) redemption() string {
 	sql := `SELECT l.id, l.username, l.user_uid, u.kind, u.account_uid, l.code_id, l.last_active_at, src.id AS source_id,
 			` + isNewSource + ` OR ` + isOldSource + ` AS is_seen, ` + membership + `, ` + assigned + `
@@ -71,7 +71,7 @@ func (s *Store) redeemInTransaction(ctx context.Context, r *storage.Redemption) 
 	return redeemed, nil
 }
 
-// redeemed is what is written of a redemption.
+// redeemed returns the statements that write a redemption.
 func (s *Store) redeemed(r *storage.Redemption, row *redeemableRow) settlement {
 	now, login, moves := micros(r.Now), row.Redeemed.LoginID, 0
 	x := settlement{what: "redeem code", rows: 1}
@@ -103,7 +103,7 @@ type usableFamilyRow struct {
 	RotatedAt int64         `gorm:"column:rotated_at"`
 }
 
-// familyUse reads a usableFamilyRow.
+// familyUse returns the query for a usableFamilyRow.
 func (d *sqlite) familyUse() string {
 	return numbered(`SELECT t.rotations, t.rotated_at, `+ofUsedFamily+`
 		FROM families t JOIN logins l JOIN users u LEFT JOIN accounts a ON a.uid = u.account_uid

@@ -15,8 +15,8 @@ type keptAnswerRow struct {
 	ExpiresAt int64  `gorm:"column:expires_at"`
 }
 
-// KeptAnswer returns the answer with that id, or storage.ErrNotFound if there is none
-// that lives at the time now.
+// KeptAnswer returns the answer with that id, or storage.ErrNotFound if there is none or it
+// has expired at the time now.
 func (s *Store) KeptAnswer(ctx context.Context, id string, now time.Time) (storage.KeptAnswer, error) {
 	row, err := get[keptAnswerRow](ctx, s, "kept answer",
 		"SELECT request, answer_key_id, answer, created_at, expires_at FROM kept_answers WHERE id = ? AND expires_at > ?", id, micros(now))
@@ -26,8 +26,9 @@ func (s *Store) KeptAnswer(ctx context.Context, id string, now time.Time) (stora
 	}, err
 }
 
-// KeepAnswer stores an answer. The error is storage.ErrConflict if one with that id lives
-// at the time a.CreatedAt. Call it in the transaction of what the answer is about.
+// KeepAnswer stores an answer. The error is storage.ErrConflict if an answer with that id
+// has not expired at the time a.CreatedAt. Call it in the transaction of the operation that
+// it answers.
 func (s *Store) KeepAnswer(ctx context.Context, a storage.KeptAnswer) error {
 	n, err := s.exec(ctx, "keep answer", `INSERT INTO kept_answers (id, request, answer_key_id, answer, created_at, expires_at)
 		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET request = excluded.request, answer_key_id = excluded.answer_key_id,
@@ -37,7 +38,8 @@ func (s *Store) KeepAnswer(ctx context.Context, a storage.KeptAnswer) error {
 	return affected(n, err, s.wrap(ctx, "keep answer", storage.ErrConflict))
 }
 
-// CloseAnswer lets no further request match the answer with that id.
+// CloseAnswer clears the request digest of the answer with that id, so that no further
+// request matches it.
 func (s *Store) CloseAnswer(ctx context.Context, id string) error {
 	_, err := s.exec(ctx, "close answer", "UPDATE kept_answers SET request = ? WHERE id = ?", blob{}, id)
 	return err

@@ -11,9 +11,9 @@ import (
 
 const secondsPerHour = 60 * 60
 
-// Charge takes one place from each of the budgets at the time now, in one
-// statement, if all of them have one. Otherwise it takes none and returns a
-// *storage.LimitError. The keys of the charges differ.
+// Charge charges one request to each of the budgets at the time now, in one statement, if
+// all of them have room. Otherwise it charges none and returns a *storage.LimitError. The
+// keys of the charges must differ.
 func (s *Store) Charge(ctx context.Context, now time.Time, charges ...storage.Charge) error {
 	if len(charges) == 0 {
 		return nil
@@ -26,10 +26,11 @@ func (s *Store) Charge(ctx context.Context, now time.Time, charges ...storage.Ch
 	return s.exhausted(ctx, now, charges)
 }
 
-// charge is GCRA for several budgets in one statement, the same on both
-// databases. A budget's tat moves ahead by its gap, from now or from where it
-// is, but never further ahead of now than the budget's depth. long_tat is the
-// same for the second limit.
+// charge returns one statement, the same on both databases, that charges several budgets by
+// the generic cell rate algorithm (GCRA). The column tat of a budget is its theoretical
+// arrival time. A charge sets tat to the later of now and tat, plus the budget's gap. It is
+// refused if tat would then be further ahead of now than the budget's depth. long_tat is
+// the same for the second limit.
 //
 // The condition on the conflict decides, under the row's lock, so that no number of
 // callers gets more than the burst. The condition in the selection comes first: if a
@@ -64,7 +65,7 @@ func charge(now time.Time, charges []storage.Charge) statement {
 			AND send_limits.long_tat + excluded.long_gap - excluded.long_depth <= excluded.long_tat - excluded.long_gap`}
 }
 
-// exhausted returns which of the budgets recovers last, and when.
+// exhausted returns a *storage.LimitError for the budget that has room last.
 func (s *Store) exhausted(ctx context.Context, now time.Time, charges []storage.Charge) error {
 	keys := make([]any, len(charges))
 	for i, c := range charges {

@@ -93,10 +93,10 @@ func (s *Store) Message(ctx context.Context, id string) (storage.Message, error)
 	return row.record(), err
 }
 
-// ClaimMessages leases up to limit queued messages that are due, unexpired, not
-// leased and not of the senders except, the longest due first, and counts the
-// attempt that is to follow. No two callers get the same message before its
-// lease is over, or the server of the store is gone; see RegisterServer.
+// ClaimMessages leases up to limit queued messages that are due, unexpired, not leased and
+// not of the senders except, the longest due first, and counts the attempt that is to
+// follow. No two callers get the same message before its lease ends, or before the server
+// of the store is removed; see RegisterServer.
 func (s *Store) ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error) {
 	others, args := "", []any{micros(now), micros(now), micros(now)}
 	if len(except) > 0 {
@@ -177,8 +177,8 @@ func (s *Store) ExpireMessages(ctx context.Context, now time.Time, limit int) ([
 	return expired, err
 }
 
-// HurryMessage makes a queued message due now. One that is not queued, has
-// expired or is being delivered just now is storage.ErrStale.
+// HurryMessage makes a queued message due now. The error is storage.ErrStale if the message
+// is not queued, has expired or is being delivered.
 func (s *Store) HurryMessage(ctx context.Context, id string, now time.Time) error {
 	n, err := s.exec(ctx, "hurry message",
 		"UPDATE messages SET run_at = ? WHERE id = ? AND state = 'queued' AND expires_at > ? AND lease_until <= ?",

@@ -8,10 +8,10 @@ import (
 	"latchkey/storage"
 )
 
-// ChangePassword gives a login a new permanent password if, at this moment, the
-// login is active. A CodeID must also name its live verification code, while the lock
-// of one-time passwords, or of the known source, is not in force. Otherwise it returns
-// storage.ErrRefused and changes nothing.
+// ChangePassword gives a login a new permanent password if, at this moment, the login is
+// active. With a CodeID, the verification code of the login must also have that ID and be
+// live, and the lock for one-time passwords, or the lock of the known source, must not be
+// in force. Otherwise it returns storage.ErrRefused and changes nothing.
 //
 // The change ends older refresh families and access tokens of the login, except those
 // of KeepSession, its one-time password and its verification code. With a code it

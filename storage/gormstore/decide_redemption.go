@@ -11,7 +11,7 @@ import (
 	"latchkey/storage"
 )
 
-// redeemedRow is what a token needs of the login that a code was redeemed for. Each
+// redeemedRow has the columns that a token needs of the login whose code was redeemed. Each
 // column that is read costs about a microsecond.
 type redeemedRow struct {
 	LoginID    string `gorm:"column:id"`
@@ -63,8 +63,8 @@ func (s *Store) redeemInStatement(ctx context.Context, r *storage.Redemption) (*
 	return &rows[0], nil
 }
 
-// RestoreCode takes back what RedeemCode did for a caller who could not use it. A code
-// that was replaced meanwhile stays replaced.
+// RestoreCode undoes a RedeemCode, for a caller who could not issue the token. A code that
+// was replaced meanwhile stays replaced.
 func (s *Store) RestoreCode(ctx context.Context, r storage.Redemption, done storage.Redeemed) error {
 	loginID, now := done.Principal.Login.ID, micros(r.Now)
 	back := statement{
@@ -99,9 +99,9 @@ const (
 )
 
 // redeemable is the condition that the login x may redeem its code now, where l is the
-// login as the others were joined to it. A code that verifies the address of its user
-// takes the two steps, once. It decides like decision and unlocked, but only where nothing
-// is to be cleared.
+// login as the others were joined to it. The condition is the same as that of decision and
+// unlocked, but it fails if there are failures to clear. It also fails for a code that
+// would verify the e-mail address of its user: SettleLogin does that.
 var redeemable = `l.profile_id = :profile AND l.username_key = :username AND x.active
 			AND x.code_id <> '' AND x.code_used_at = 0 AND x.code_expires_at > :now
 			AND x.code_pepper_id = :pepper AND x.code_name_digest = :digest
@@ -119,11 +119,12 @@ var redeemable = `l.profile_id = :profile AND l.username_key = :username AND x.a
 const rememberSource = `INSERT INTO login_sources (id, login_id, address, failures, last_failure_at, locked_until, seen_at)
 		SELECT %s ON CONFLICT (login_id, address) DO UPDATE SET seen_at = excluded.seen_at`
 
-// redemption puts the statement together. All parts read what was there when it began. Where the
-// UPDATE had to wait for the login, x is the login as it is then, and l and the rest are
-// as before. So the lockout's version, which moves with the sources, must be the same.
-// OFFSET 0 keeps the source a subquery, which its index answers. Without statistics the
-// planner would otherwise read all sources with the address.
+// redemption returns the statement of RedeemCode. All parts of it read the rows as they
+// were when it began. If the UPDATE had to wait for the login's row, only x is the current
+// row. So the statement requires that x and l have the same lockout version, which every
+// change of the sources increments. OFFSET 0 keeps the source a subquery, which its index
+// answers. Without statistics the planner would otherwise read all sources with the
+// address.
 func (p *postgres) redemption() string {
 	began := columnsOf[familyRow]()
 	family := strings.Fields(string(began))
@@ -171,7 +172,7 @@ func numbered(sql string, params []string) string {
 	return strings.NewReplacer(pairs...).Replace(sql)
 }
 
-// nextItem stands between the elements of a list that is one argument.
+// nextItem separates the elements of a list that is one argument.
 const nextItem = "\x1e"
 
 // redeemableParams are the names and types of the arguments of redeemable and of the

@@ -12,18 +12,17 @@ import (
 const (
 	// beatInterval is how often a server shows that it runs, and looks at the others.
 	beatInterval = time.Second
-	// leaseSilence is how long a server may show nothing until the others end its
-	// leases. A server that was killed is noticed within five seconds.
+	// leaseSilence is the time without a sign of life after which the others end the leases
+	// of a server. So a server that was killed is noticed within five seconds.
 	leaseSilence = 3500 * time.Millisecond
 	// longestLookPause is the longest time between two looks in a row.
 	longestLookPause = 5 * beatInterval / 2
-	// silence is how long a server may show nothing until another one takes its
-	// row for left behind.
+	// silence is the time without a sign of life after which another server removes a row.
 	silence = 10 * time.Second
 	// silencePoll is how often a new server looks meanwhile.
 	silencePoll = 200 * time.Millisecond
-	// beatTimeout bounds one beat, so that a connection that froze does not end
-	// them.
+	// beatTimeout limits one beat, so that a connection that hangs does not block the next
+	// beats.
 	beatTimeout = 5 * time.Second
 )
 
@@ -51,12 +50,12 @@ type serverRow struct {
 	Beats  int64  `gorm:"column:beats"`
 }
 
-// RegisterServer adds a server with the issuer to those that run on the database.
-// The error is an IssuerConflict if a server with another issuer runs: tokens of
-// one would be worth nothing to the other. A server that was killed leaves its
-// row behind. So if only rows that may be such are in the way, RegisterServer
-// calls waiting with the other issuer, waits up to ten seconds for a sign of life,
-// and removes them if there is none. With SQLite it knows whether another server runs.
+// RegisterServer adds a server with the issuer to those that run on the database. The error
+// is an IssuerConflict if a server with another issuer runs, because neither would accept
+// the tokens of the other. A server that was killed leaves its row behind. So if there are
+// rows with another issuer, RegisterServer calls waiting with that issuer and waits up to
+// ten seconds for a sign of life. It removes the rows if there is none. With SQLite a file
+// lock shows whether another server runs. If none does, the rows are removed at once.
 //
 // From then on the store claims requests and messages for the server: their leases end
 // with it.
@@ -98,10 +97,10 @@ func (r *Registration) enter(ctx context.Context, waiting func(issuer string)) e
 	return err
 }
 
-// insert adds the row of the registration. If there are rows with another issuer
-// it adds none and returns an IssuerConflict and those rows, by id. Rows that
-// stand as they are in dead are removed first. Of servers that start at once one
-// is first.
+// insert adds the row of the registration. If there are rows with another issuer it adds
+// none and returns an IssuerConflict and those rows, by id. Rows that have not changed
+// since they were read into dead are removed first. If several servers start at the same
+// time, their calls run one after the other.
 func (r *Registration) insert(ctx context.Context, dead map[string]serverRow) (others map[string]serverRow, err error) {
 	s := r.store
 	err = s.inTxOf(ctx, s.signs, func(ctx context.Context) error {
@@ -137,9 +136,9 @@ func serversByID(rows []serverRow) map[string]serverRow {
 	return all
 }
 
-// awaitSilence returns an IssuerConflict as soon as one of the servers, or a new
-// one, shows that it runs with an issuer that is not the given one, and nil if
-// none does in time.
+// awaitSilence waits up to the time silence. It returns an IssuerConflict as soon as a
+// server with another issuer gives a sign of life or is added. It returns nil if none does.
+// seen has the rows as they were read before.
 func (s *Store) awaitSilence(ctx context.Context, seen map[string]serverRow, issuer string) error {
 	tick := time.NewTicker(silencePoll)
 	defer tick.Stop()
@@ -165,10 +164,10 @@ func (s *Store) awaitSilence(ctx context.Context, seen map[string]serverRow, iss
 	return nil
 }
 
-// Keep shows that the server runs, and ends the leases of servers that show nothing any
-// more, until ctx ends or another server has removed its row, because it showed
-// nothing for long, and runs with another issuer: then it returns an IssuerConflict.
-// A database that does not answer is no reason to end.
+// Keep gives a sign of life every second, and ends the leases of servers that give none any
+// more. It returns nil when ctx ends. It returns an IssuerConflict if another server
+// removed the row of this one after a long silence and runs with another issuer. It goes on
+// if the database does not answer.
 func (r *Registration) Keep(ctx context.Context) error {
 	tick := time.NewTicker(beatInterval)
 	defer tick.Stop()
@@ -195,9 +194,8 @@ func (r *Registration) Keep(ctx context.Context) error {
 	}
 }
 
-// beat counts the server's beats up, and adds its row again if it is gone. Signs of life
-// have a connection of their own, which is not on behalf of a caller: see
-// Config.OnStatement.
+// beat increments the server's number of beats, and adds its row again if it was removed.
+// Signs of life use a separate connection and are not reported to Config.OnStatement.
 func (r *Registration) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
@@ -218,10 +216,10 @@ type sighting struct {
 	since time.Time
 }
 
-// look removes the other servers whose beats have not changed for leaseSilence, and
-// ends their leases. The time is that of this process alone, so no clocks are compared.
-// After a pause between looks all begin anew: this process was frozen or had no
-// database, and the others may have had none either.
+// look removes the other servers whose beats have not changed for leaseSilence, and ends
+// their leases. It measures the time with the clock of this process only. After a long
+// pause between two looks, it forgets the earlier observations: this process was frozen or
+// had no database, and the other servers may have had none either.
 func (r *Registration) look(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
@@ -305,9 +303,9 @@ func (r *Registration) End(ctx context.Context) error {
 	return errors.Join(err, r.unlock())
 }
 
-// releaseLeases ends the leases of requests and messages whose server is not in the
-// list, and returns how many there were. If such a server goes on, it completes only
-// what nobody else has claimed meanwhile: see FinishAttempt and IssueCodes.
+// releaseLeases ends the leases of requests and messages whose server is not in the list,
+// and returns their number. If such a server is still running, it can complete only those
+// that no other server has claimed meanwhile; see FinishAttempt and IssueCodes.
 func (s *Store) releaseLeases(ctx context.Context) (released int, err error) {
 	const orphan = " AND lease_owner <> '' AND lease_until > 0 AND NOT EXISTS (SELECT 1 FROM servers WHERE servers.id = lease_owner)"
 	for _, x := range []struct{ table, open string }{{"code_requests", "ended_at = 0"}, {"messages", "state = 'queued'"}} {
@@ -321,8 +319,8 @@ func (s *Store) releaseLeases(ctx context.Context) (released int, err error) {
 	return released, nil
 }
 
-// leaseOwner returns the server that this store claims for, or nothing if it is not
-// registered. Then its leases end only in time.
+// leaseOwner returns the ID of the server that this store claims for, or "" without
+// RegisterServer. Leases without an owner end only at their time.
 func (s *Store) leaseOwner() string {
 	if r := s.server.Load(); r != nil {
 		return r.id

@@ -54,9 +54,9 @@ type sessionStateRow struct {
 	Session sessionRow   `gorm:"embedded;embeddedPrefix:t_"`
 }
 
-// Session reads a session with its user as they are now, or returns
-// storage.ErrNotFound. The principal is unknown if user or login are gone. The source is
-// that of the session, if it is still known for the login.
+// Session reads a session with its user as they are now, or returns storage.ErrNotFound.
+// The principal is unknown if the user or the login was deleted. The source is that of the
+// session, if it is still known for the login.
 func (s *Store) Session(ctx context.Context, id string) (storage.SessionState, error) {
 	row, err := get[sessionStateRow](ctx, s, "session", s.statements.session, id)
 	if err != nil {
@@ -68,8 +68,8 @@ func (s *Store) Session(ctx context.Context, id string) (storage.SessionState, e
 }
 
 // Sessions reads the sessions of a user that were not ended and have not expired at the
-// time now, the newest first, up to limit. Whether they go on is for
-// storage.SessionState.Live to say.
+// time now, the newest first, up to limit. storage.SessionState.Live reports whether such a
+// session can still be used.
 func (s *Store) Sessions(ctx context.Context, userUID string, now time.Time, limit int) ([]storage.SessionState, error) {
 	rows, err := query[sessionStateRow](ctx, s, "sessions of user", s.statements.sessions, userUID, micros(now), micros(now), limit)
 	states := make([]storage.SessionState, len(rows))
@@ -83,13 +83,14 @@ func (s *Store) Sessions(ctx context.Context, userUID string, now time.Time, lim
 	return states, nil
 }
 
-// withWord adds a word to the words of a column, unless it is one of them. The
-// expression has one word twice.
+// withWord returns an expression for the words of a column with the word as the last one.
+// The result contains the word once, even if the column has it already. word is SQL and
+// occurs twice in the expression.
 func withWord(column, word string) string {
 	return "TRIM(REPLACE(' ' || " + column + " || ' ', ' ' || " + word + " || ' ', ' ') || " + word + ")"
 }
 
-// beginSession begins or renews a session after a settlement that took effect; see
+// beginSession returns the statement of a settlement that begins or renews a session; see
 // storage.Settlement. authorize is the code that is issued with it, or nil.
 func (s *Store) beginSession(x *storage.Session, authorize *storage.Authorization) statement {
 	row := sessionRowOf(x)
@@ -129,9 +130,9 @@ func (s *Store) UseSession(ctx context.Context, use storage.SessionUse) error {
 // at logout.CreatedAt, and stores the request: its clients are notified. A session that
 // ended before, or never existed, is no error. ended is false then, and nothing is stored.
 //
-// It locks the session first: a code that is redeemed meanwhile comes before, so that its
-// family is found, or is refused. Statements of one transaction see what was committed
-// before each of them.
+// It locks the session first. So a concurrent redemption of a code is either committed
+// before, and its family is found and ended, or it is refused afterwards. This requires the
+// isolation level READ COMMITTED, where each statement sees the commits before it.
 func (s *Store) EndSession(ctx context.Context, logout storage.CodeRequest) (ended bool, err error) {
 	id, now := logout.SessionID, micros(logout.CreatedAt)
 	err = s.InTx(ctx, func(ctx context.Context) error {
@@ -185,9 +186,9 @@ func (s *Store) Consents(ctx context.Context, userUID string, limit int) ([]stor
 // and token families that began at a browser, at the time now. It returns
 // storage.ErrNotFound if there is no such consent.
 //
-// It ends the codes first: a code that is redeemed meanwhile comes before, so that its
-// family is found, or is refused. Statements of one transaction see what was committed
-// before each of them.
+// It ends the codes first. So a concurrent redemption of a code is either committed before,
+// and its family is found and ended, or it is refused afterwards. This requires the
+// isolation level READ COMMITTED, where each statement sees the commits before it.
 func (s *Store) EndConsent(ctx context.Context, userUID, clientID string, now time.Time) error {
 	const what = "end consent"
 	return s.InTx(ctx, func(ctx context.Context) error {

@@ -10,10 +10,10 @@ import (
 )
 
 // SettleLogin lets a successful attempt take effect if, at this moment, the login is
-// active, the lock that counts is not in force (see storage.Settlement), and the code
-// is live or, without one, the password unchanged. Otherwise it returns
-// storage.ErrRefused and changes nothing. A source of another login, or a former one,
-// is not known. With Resumed it clears and remembers nothing.
+// active, the lock that counts is not in force (see storage.Settlement), and the code is
+// live or, without one, the password unchanged. Otherwise it returns storage.ErrRefused and
+// changes nothing. A SourceID of another login or of a deleted source counts as unknown.
+// With Resumed it clears no failures and stores no source.
 func (s *Store) SettleLogin(ctx context.Context, x storage.Settlement) error {
 	settled, err := s.settleLogin(ctx, &x)
 	if err == nil && !settled {
@@ -22,9 +22,9 @@ func (s *Store) SettleLogin(ctx context.Context, x storage.Settlement) error {
 	return s.wrap(ctx, fmt.Sprintf("settle sign-in of login %s", x.LoginID), err)
 }
 
-// settleLogin decides in one statement where the database can. Where a statement
-// that waited for the login reads its sources as they were before, it decides
-// nothing. Then a transaction decides that holds the login from its beginning.
+// settleLogin first tries one statement. On PostgreSQL a statement that waited for the
+// login's row reads the sources as they were before the wait, so it may refuse without
+// need. Then settleLogin decides again in a transaction that locks the login first.
 func (s *Store) settleLogin(ctx context.Context, x *storage.Settlement) (settled bool, err error) {
 	first, then := decision(x), s.consequences(x)
 	settled, err = s.settle(ctx, "settle sign-in", first, then...)
@@ -54,7 +54,7 @@ func aboutSources(x *storage.Settlement) bool { return x.SourceID != "" || remem
 
 func remembers(x *storage.Settlement) bool { return x.Remember != nil && !x.Resumed }
 
-// consequences follow a settlement that took effect.
+// consequences returns the statements that follow the decision of a settlement.
 func (s *Store) consequences(x *storage.Settlement) []statement {
 	var then []statement
 	switch {
@@ -81,8 +81,9 @@ func (s *Store) consequences(x *storage.Settlement) []statement {
 	return then
 }
 
-// verifyEmail notes that the address of the user of a login is verified, if it is the one
-// that a code was mailed to: the SQL mailedTo with its arguments.
+// verifyEmail returns the statement that marks the e-mail address of a login's user as
+// verified, if a code was mailed to this address. mailedTo is SQL for the address of the
+// code, with its arguments.
 func verifyEmail(loginID, mailedTo string, args ...any) statement {
 	return statement{
 		sql: `UPDATE users SET verified_email = email_key WHERE uid = (SELECT user_uid FROM logins WHERE id = ?)
@@ -91,9 +92,9 @@ func verifyEmail(loginID, mailedTo string, args ...any) statement {
 	}
 }
 
-// decision is the conditional update that decides. It locks the login's row, as every
-// write to the lockout of the login or its sources does, so that one comes before the
-// other.
+// decision returns the conditional update that decides a settlement. It locks the login's
+// row, as every write to the lockout of the login or of its sources does. So these writes
+// run one after the other.
 func decision(x *storage.Settlement) statement {
 	now := micros(x.Now)
 	update := statement{sql: "UPDATE logins SET failures = failures"} // the condition decides, and nothing changes
@@ -113,10 +114,10 @@ func decision(x *storage.Settlement) statement {
 	return update.with(" AND password_set_at = ?", micros(x.PasswordSetAt))
 }
 
-// clearing resets the counters whose lock is not in force. The version moves if there
-// was something to clear, so that a failure settled against it does not put it back. It
-// moves as well when a source becomes known, so that transactions that read sources at
-// that moment notice.
+// clearing returns the update that resets the counters whose lock is not in force. It
+// increments the version if there was something to clear, so that a concurrent failure does
+// not restore the old counters. It also increments the version when a source becomes known,
+// so that concurrent transactions that read the sources notice it.
 func clearing(x *storage.Settlement, now int64) statement {
 	const (
 		all   = "(failures <> 0 OR locked_until <> 0) AND locked_until <= ?"
@@ -142,9 +143,9 @@ func clearing(x *storage.Settlement, now int64) statement {
 	return update.with(", last_active_at = ?", now)
 }
 
-// unlocked adds the condition that the lock that counts is not in force. The subqueries
-// read the rows from before the statement waited for the login. So the version must
-// still be the one from then.
+// unlocked adds the condition that the lock for this kind of attempt is not in force. If
+// the statement waited for the login's row, its subqueries read the rows as they were
+// before the wait. So it also requires that the version has not changed.
 func unlocked(update statement, x *storage.Settlement, now int64) statement {
 	lock := "locked_until"
 	if x.CodeID != "" {

@@ -8,8 +8,9 @@ import (
 	"latchkey/storage"
 )
 
-// statements are the long statements of the hot paths, put together once. All but
-// recipients, which gets conditions, have their parameters bound.
+// statements has the long statements of the hot paths, which are built once. Their
+// parameters are in the form of the database, except in recipients, to which conditions are
+// added later.
 type statements struct {
 	principal, principalOf, recipients, family, tokenStatus string
 	session, sessions, authorization                        string
@@ -17,14 +18,14 @@ type statements struct {
 	withFamily                                              []int // see storedWithFamily
 }
 
-// assigned is the ids of the security profiles that are assigned to the user, to its
-// account and to its kind; see storage.Party.
+// assigned is a subquery for the ids of the security profiles that are assigned to the
+// user, to its account and to its kind; see storage.Party.
 const assigned = `(SELECT string_agg(s.security_profile_id, '` + separator + `')
 	FROM security_profile_assignments s
 	WHERE s.party IN ('user:' || u.uid, 'account:' || u.account_uid, 'kind:' || u.kind)) AS assigned`
 
-// membership is the roles of a user's membership in its account. A join would cost more,
-// because every further join carries all the columns.
+// membership is a subquery for the roles of a user's membership in its account. A join
+// would cost more, because every further join carries all the columns.
 const membership = `(SELECT m.roles FROM memberships m
 	WHERE m.account_uid = u.account_uid AND m.user_uid = u.uid) AS m_roles`
 
@@ -137,11 +138,11 @@ type signInRow struct {
 	Phantom lockoutRow   `gorm:"embedded;embeddedPrefix:f_"`
 }
 
-// Principal reads all that a sign-in needs, in one statement while the profiles
-// are in memory. Of accounts, here and in storage.Member, it reads UID, realm, kind, ID,
-// name and whether it is active. A name without a login is not an error: Known is false
-// then and Lockout the name's own. Source is key.Source if that is known for the login.
-// An unknown profile is storage.ErrNotFound.
+// Principal reads all that a sign-in needs, in one statement while the profiles are in
+// memory. Of accounts, here and in storage.Member, it reads UID, realm, kind, ID, name and
+// whether it is active. A name without a login is not an error: then Known is false, and
+// Lockout has the failures of the name. Source is key.Source if that is known for the
+// login. The error is storage.ErrNotFound for an unknown profile.
 func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error) {
 	row, err := get[signInRow](ctx, s, "principal", s.statements.principal,
 		key.ProfileID, key.UsernameKey, key.Source, phantomOf(key))
@@ -159,9 +160,9 @@ func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Pr
 }
 
 // PrincipalOf is Principal for a login's ID. It returns storage.ErrNotFound if there is no
-// such login. The request comes from no address, so Source is a known one that is not
-// locked, if there is any. Otherwise the lock that a stranger's guesses caused would
-// concern the user as well.
+// such login. The caller does not know the user's address, so Source is a known source that
+// is not locked, if there is any. Otherwise a lock because of somebody else's guesses would
+// stop messages to the user.
 func (s *Store) PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error) {
 	row, err := get[principalRow](ctx, s, "principal", s.statements.principalOf, micros(s.now()), loginID)
 	if err != nil {
@@ -170,10 +171,10 @@ func (s *Store) PrincipalOf(ctx context.Context, loginID string) (storage.Princi
 	return s.principal(ctx, &row, true)
 }
 
-// Recipients reads the known logins of a request's profile that have the
-// username and belong to the e-mail address, where an empty key (in the form
-// of otp.NormalizeUsername) leaves its condition out. Both empty is nobody.
-// Source is as in PrincipalOf.
+// Recipients reads the logins of a request's profile that have the username and whose user
+// has the e-mail address. The keys have the form of otp.NormalizeUsername. An empty key
+// matches everybody, but if both are empty the result is empty. Source is as in
+// PrincipalOf.
 func (s *Store) Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error) {
 	sql, args := s.statements.recipients, []any{micros(s.now()), r.ProfileID}
 	if usernameKey != "" {
@@ -209,13 +210,11 @@ func (s *Store) Recipient(ctx context.Context, key storage.LoginKey) (storage.Pr
 	return found[0], nil
 }
 
-// RecordFailure writes the next lockout state of a login, or of a name that
-// nobody has, and that of p.Source if that is known, unless the state in p is
-// outdated: then storage.ErrStale, and the caller is to read again. With it goes
-// the notice, if there is one: it is written down for ClaimCodeRequests if the
-// state is, and not otherwise. The store counts the versions itself. Known and
-// unknown cost one durable write; nothing is written of a source that is not
-// known.
+// RecordFailure writes the next lockout state of a login or of an unknown name, and the
+// counter of p.Source if that is known. If notice is not nil, it stores the notice for
+// ClaimCodeRequests in the same statement. If the state in p is outdated, it writes nothing
+// and returns storage.ErrStale; the caller must read the login again. The store increments
+// the version itself. Known and unknown names both cost one durable write.
 func (s *Store) RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error {
 	first := s.failureOf(&p, next)
 	var then []statement
@@ -232,8 +231,9 @@ func (s *Store) RecordFailure(ctx context.Context, p storage.Principal, next sto
 	return err
 }
 
-// failureOf writes what is counted for everybody, if nobody did since p was
-// read: who writes of a source moves the version too.
+// failureOf returns the statement that writes the lockout state for all sources, if the
+// version has not changed since p was read. Writes to the counters of sources increment
+// this version too.
 func (s *Store) failureOf(p *storage.Principal, next storage.Lockout) statement {
 	counted := columnsOf[lockoutRow]()
 	seen := p.Lockout.Version
@@ -257,8 +257,8 @@ func (s *Store) failureOf(p *storage.Principal, next storage.Lockout) statement 
 
 const secondsPerDay = 24 * 60 * 60
 
-// phantomOf is the key under which the failures of a name are kept that nobody
-// has. It has one length whatever was typed.
+// phantomOf returns the key under which the failures of an unknown name are stored. It is a
+// digest, so its length does not depend on the name.
 func phantomOf(key storage.LoginKey) blob {
 	text := binary.AppendUvarint(nil, uint64(len(key.ProfileID)))
 	text = append(append(text, key.ProfileID...), key.UsernameKey...)

@@ -29,12 +29,14 @@ func (s *Store) Sources(ctx context.Context, loginID string) ([]storage.SourceSt
 	}), err
 }
 
-// anySource joins one that is not locked at a time, its only parameter.
+// anySource is a join with a known source that is not locked at a time. The time is its
+// only parameter.
 const anySource = `
 	LEFT JOIN login_sources src ON src.id = (SELECT k.id FROM login_sources k
 		WHERE k.login_id = l.id AND k.locked_until <= ? ORDER BY k.seen_at DESC, k.id LIMIT 1)`
 
-// countAt writes what is counted for a source, if it is still known.
+// countAt returns the statement of a settlement that writes the counter of a source, if the
+// source is still known.
 func countAt(id, loginID string, c storage.Counter) statement {
 	row := counterRowOf(c)
 	return statement{
@@ -44,8 +46,8 @@ func countAt(id, loginID string, c storage.Counter) statement {
 	}
 }
 
-// forgive clears the failures of the sources of a login, all of them if id is
-// empty.
+// forgive returns the statement of a settlement that clears the failures of one source of a
+// login, or of all its sources if id is empty.
 func forgive(id, loginID string) statement {
 	x := statement{
 		sql: `UPDATE login_sources SET failures = 0, last_failure_at = 0, locked_until = 0
@@ -58,9 +60,9 @@ func forgive(id, loginID string) statement {
 	return x
 }
 
-// remember makes an address known to a login, or known again, without failures.
-// One that got known meanwhile keeps its id. Where a login has too many, those
-// that were quiet longest make room.
+// remember returns the statements of a settlement that make an address a known source of a
+// login, without failures. An address that is known already keeps its id. If the login has
+// too many sources, those that were not used for the longest time are deleted.
 func remember(loginID string, x storage.Source) []statement {
 	const others = "login_id = ? AND address <> ?"
 	seen := micros(x.SeenAt)

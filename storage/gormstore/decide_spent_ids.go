@@ -13,10 +13,10 @@ func (s *Store) IsSpent(ctx context.Context, id []byte) (bool, error) {
 	return len(rows) > 0, err
 }
 
-// SpendID uses up what may be presented once only until expiresAt, under a
-// digest of what it is: of any number of callers one gets nil, and the others
-// storage.ErrConflict. An id may be spent again after its expiry, when Sweep has
-// taken it.
+// SpendID marks an id as used until expiresAt, for values that may be presented only once.
+// id is a digest of the value and of its kind. One of any number of callers gets nil, and
+// the others get storage.ErrConflict. After its expiry, when Sweep has deleted it, an id
+// may be spent again.
 func (s *Store) SpendID(ctx context.Context, id []byte, expiresAt time.Time) error {
 	n, err := s.exec(ctx, "spend id",
 		"INSERT INTO spent_ids (id, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING", blob(id), micros(expiresAt))

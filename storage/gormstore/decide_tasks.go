@@ -37,8 +37,8 @@ func (r *taskRow) record() storage.Task {
 	}
 }
 
-// orphanTask holds for a task that nobody does: no server has taken it, or its server is
-// gone.
+// orphanTask is the condition that no running server works on a task: no server has claimed
+// it, or its server is no longer in the list.
 const orphanTask = "(owner = '' OR NOT EXISTS (SELECT 1 FROM servers WHERE servers.id = tasks.owner))"
 
 // AddTask stores a task that waits for a server. The error is storage.ErrTooMany if limit
@@ -55,9 +55,9 @@ func (s *Store) AddTask(ctx context.Context, t storage.Task, limit int) error {
 	return affected(n, err, s.wrap(ctx, "add task", storage.ErrTooMany))
 }
 
-// ClaimTask takes the oldest task that no server does, or returns storage.ErrNotFound. The kinds
-// take turns: the kind whose last task ended first is next. No two servers do a task at the
-// same time; see RegisterServer.
+// ClaimTask claims the oldest task that no server works on, or returns storage.ErrNotFound.
+// It alternates between the kinds: the kind whose last task ended first is next. No two
+// servers work on a task at the same time; see RegisterServer.
 func (s *Store) ClaimTask(ctx context.Context) (storage.Task, error) {
 	rows, err := returning[taskRow](ctx, s, "claim task", `UPDATE tasks SET owner = ?, state = ?, events = 0, all_events = 0
 		WHERE ended_at = 0 AND `+orphanTask+` AND id = (SELECT id FROM tasks WHERE ended_at = 0 AND `+orphanTask+`
@@ -72,15 +72,15 @@ func (s *Store) ClaimTask(ctx context.Context) (storage.Task, error) {
 	return rows[0].record(), nil
 }
 
-// AdvanceTask stores the progress of a task. The error is storage.ErrStale if this server
-// does not do it any more.
+// AdvanceTask stores the progress of a task. The error is storage.ErrStale if the task is
+// no longer claimed by this server.
 func (s *Store) AdvanceTask(ctx context.Context, id string, read, all int64) error {
 	n, err := s.exec(ctx, "advance task", "UPDATE tasks SET events = ?, all_events = ? WHERE id = ? AND owner = ? AND ended_at = 0", read, all, id, s.leaseOwner())
 	return affected(n, err, s.wrap(ctx, "advance task", storage.ErrStale))
 }
 
 // FinishTask stores how a task ended: State, Result, Failure, Read, All and EndedAt. The
-// error is storage.ErrStale if this server does not do it any more.
+// error is storage.ErrStale if the task is no longer claimed by this server.
 func (s *Store) FinishTask(ctx context.Context, t storage.Task) error {
 	n, err := s.exec(ctx, "finish task", `UPDATE tasks SET state = ?, result = ?, failure = ?, events = ?, all_events = ?, ended_at = ?
 		WHERE id = ? AND owner = ? AND ended_at = 0`,

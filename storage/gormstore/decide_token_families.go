@@ -55,7 +55,7 @@ func (r *familyRow) record() storage.TokenFamily {
 	}
 }
 
-// insertFamily begins a family after a settlement that took effect.
+// insertFamily returns the statement of a settlement that stores a new family.
 func (s *Store) insertFamily(f *storage.TokenFamily) statement {
 	row := familyRowOf(f)
 	return insertion(&row)
@@ -90,10 +90,10 @@ type familyStateRow struct {
 	Family familyRow    `gorm:"embedded;embeddedPrefix:t_"`
 }
 
-// Family reads a family with its user as they are now, or returns
-// storage.ErrNotFound. The principal is unknown if user or login are gone. Its account
-// is the user's own. Member is the membership in the active account of the family's
-// AccountUID. The source is the family's, if that is still known for the login.
+// Family reads a family with its user as they are now, or returns storage.ErrNotFound. The
+// principal is unknown if the user or the login was deleted. Its account is the user's own.
+// Member is the membership in the active account of the family's AccountUID. The source is
+// the family's, if that is still known for the login.
 func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, error) {
 	row, err := get[familyStateRow](ctx, s, "token family", s.statements.family, id)
 	if err != nil {
@@ -146,7 +146,7 @@ type tokenStatusRow struct {
 // TokenStatus reads what can end an access token before its time, in one statement. Empty
 // ids are left out: then no family is revoked, the principal is unknown, or there is no
 // member. A login that is not the user's makes the principal unknown. A source of another
-// login, or a former one, is not known. Member is the user's membership in an active
+// login, or a deleted one, is not known. Member is the user's membership in an active
 // account.
 func (s *Store) TokenStatus(ctx context.Context, of storage.TokenRef) (storage.TokenStatus, error) {
 	row, err := get[tokenStatusRow](ctx, s, "token status", s.statements.tokenStatus,

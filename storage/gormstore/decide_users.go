@@ -8,12 +8,12 @@ import (
 	"latchkey/storage"
 )
 
-// AddUser adds a user with its login, its own account, its memberships in that and in
-// the account it belongs to, and the request for its invitation, all or nothing. It
-// returns user and login as stored. Each must be new: the error is a
-// storage.ErrConflict, and for a username of another login of the profile a
-// storage.ErrUsernameTaken. An unknown realm, account or profile is
-// storage.ErrNotFound. The login belongs to the user, whatever its UserUID.
+// AddUser adds a user with its login, its new account, its memberships in that account and
+// in the account of its AccountUID, and the request for its invitation, in one transaction.
+// It returns user and login as stored. The login belongs to the user, whatever its UserUID
+// is. Errors: storage.ErrConflict if one of the records exists already,
+// storage.ErrUsernameTaken if another login of the profile has the username, and
+// storage.ErrNotFound for an unknown realm, account or profile.
 func (s *Store) AddUser(ctx context.Context, n storage.NewUser) (storage.UserLogin, error) {
 	var added storage.UserLogin
 	err := s.InTx(ctx, func(ctx context.Context) (err error) {
@@ -65,19 +65,18 @@ func (s *Store) addLogin(ctx context.Context, n storage.NewUser) (storage.Login,
 	return row.record(), nil
 }
 
-// ChangeUser changes a user and, where they are given, the administrator's view of one
-// of its logins (see PutLogin) and its permanent password, all or nothing. A change of
-// password without LoginID is that of the given login, which need not be active then. It
-// returns the user and the login as stored, without a given one the first by profile.
+// ChangeUser changes a user in one transaction. If l is not nil, it also changes the
+// administrator's view of that login (see PutLogin). If p is not nil, it also changes a
+// permanent password (see ChangePassword). A p without LoginID is for the login l, which
+// need not be active then. It returns the user and the login l as stored, or the user's
+// first login by profile if l is nil.
 //
-// Versions other than 0 are compared: an outdated one is storage.ErrStale. An unknown
-// user or login is storage.ErrNotFound, an ID of another user of the account
-// storage.ErrConflict, a username of another login of the profile
-// storage.ErrUsernameTaken; see also ChangePassword. When the e-mail address or the
-// phone number changes, the codes sent to the former one end, and it gets a message; see
-// contactNotices limits the messages about changes of one user's address: three,
-// and another one each hour. So nobody can fill a mailbox by such changes, and the
-// first address always gets a message.
+// A Version other than 0 must be the stored one, otherwise the error is storage.ErrStale.
+// Further errors: storage.ErrNotFound for an unknown user or login, storage.ErrConflict if
+// another user of the account has the ID, storage.ErrUsernameTaken if another login of the
+// profile has the username, and those of ChangePassword. If the e-mail address or the phone
+// number changes, the codes that were sent to the former one end, and the former one gets a
+// message; contactNotices limits these messages.
 func (s *Store) ChangeUser(
 	ctx context.Context, u storage.User, l *storage.Login, p *storage.PasswordChange,
 ) (storage.UserLogin, error) {
@@ -127,8 +126,8 @@ type contactRow struct {
 	Phone string `gorm:"column:phone"`
 }
 
-// leaveContact ends the codes of a user whose e-mail address or phone number is about to
-// change, and requests a message to the former one.
+// leaveContact ends the codes of a user if the e-mail address or the phone number is about
+// to change, and stores a request for a message to the former one.
 func (s *Store) leaveContact(ctx context.Context, u storage.User) error {
 	moved, err := query[contactRow](ctx, s, "former contact",
 		`SELECT email, phone FROM users WHERE uid = ? AND (email <> '' AND email_key <> ? OR phone <> '' AND phone <> ?)`+s.dialect.locks(),
@@ -142,9 +141,9 @@ func (s *Store) leaveContact(ctx context.Context, u storage.User) error {
 	return s.notifyFormerContact(ctx, u, moved[0])
 }
 
-// contactNotices bounds the messages about changes of one user's address: three,
-// and another one each hour. Nobody can use such changes to fill somebody else's
-// mailbox, and the address that the user had at first always gets a message.
+// contactNotices limits the messages about changes of one user's address: three, and one
+// more each hour. So nobody can fill somebody else's mailbox by such changes. The first
+// address always gets a message.
 const (
 	contactNotices   = 3
 	contactNoticeGap = time.Hour
@@ -170,8 +169,8 @@ func (s *Store) notifyFormerContact(ctx context.Context, u storage.User, former 
 	return err
 }
 
-// endCodesOf ends the codes of all logins of a user: messages to the former address must
-// not let its reader in.
+// endCodesOf ends the codes of all logins of a user. Otherwise somebody who reads the mails
+// to the former address could sign in.
 func (s *Store) endCodesOf(ctx context.Context, u storage.User) error {
 	const what = "end codes of user"
 	logins, err := query[string](ctx, s, what, "SELECT id FROM logins WHERE user_uid = ? ORDER BY id"+s.dialect.locks(), u.UID)

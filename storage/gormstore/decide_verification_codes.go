@@ -44,7 +44,8 @@ func (s *Store) VerificationCode(ctx context.Context, loginID string) (storage.V
 	return row.record(), err
 }
 
-// issueVerification replaces the verification code of a login that is locked.
+// issueVerification replaces the verification code of a login, whose row the caller has
+// locked.
 func (s *Store) issueVerification(ctx context.Context, x storage.IssuedVerification, on issuing) error {
 	c := x.Code
 	if err := s.endVerification(ctx, c.LoginID, on.now); err != nil {
@@ -64,7 +65,7 @@ func (s *Store) issueVerification(ctx context.Context, x storage.IssuedVerificat
 	return s.noteCode(ctx, history, x.Messages)
 }
 
-// noteCode stores that a code was issued, and queues the messages that contain it.
+// noteCode adds a code to the history of codes, and queues the messages that contain it.
 func (s *Store) noteCode(ctx context.Context, c storage.CodeHistory, messages []storage.Message) error {
 	_, err := s.exec(ctx, "note code",
 		`INSERT INTO issued_codes (id, request_id, login_id, issued_at, expires_at, redeemed_at, retired_at)

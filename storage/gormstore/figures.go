@@ -7,8 +7,8 @@ import (
 	"latchkey/storage"
 )
 
-// The statements of this file are for people to look at. Each reads a bounded number of
-// rows along an index, the latest first, within the limits of lists; see asList.
+// The results of this file are shown to administrators. Each statement reads a bounded
+// number of rows along an index, the latest first, within the limits of lists; see asList.
 
 const (
 	maxFunnelRows   = 50_000 // of each kind that CodeFunnel reads
@@ -18,8 +18,9 @@ const (
 // withCode lists the message types that carry a code; see storage.MessageType.HasCode.
 const withCode = "('OneTimePassword', 'ForgottenPassword', 'NewUserInvitation')"
 
-// CodeFunnel counts what became of codes up to the time until, for each of the periods. It
-// reads 50,000 rows of a kind and period at most, in four statements.
+// CodeFunnel counts, for each of the periods that end at the time until, what happened to
+// codes. For each kind of row and each period it reads at most 50,000 rows, in four
+// statements.
 func (s *Store) CodeFunnel(ctx context.Context, until time.Time, periods ...time.Duration) ([]storage.CodeFunnel, error) {
 	var all []storage.CodeFunnel
 	err := s.asList(ctx, func(ctx context.Context) error {
@@ -91,9 +92,9 @@ type counted struct {
 	Second int `gorm:"column:second"`
 }
 
-// SenderActivity returns what the senders have to do, and what they have done since a time:
-// those with a queued message or an attempt. It looks at the last maxAttemptsRead attempts
-// and at MaxCounted queued messages.
+// SenderActivity returns the activity of each sender that has a queued message or an
+// attempt since the time. It reads at most the last maxAttemptsRead attempts and MaxCounted
+// queued messages.
 func (s *Store) SenderActivity(ctx context.Context, since time.Time) ([]storage.SenderActivity, error) {
 	var rows []activityRow
 	err := s.asList(ctx, func(ctx context.Context) (err error) {
@@ -137,8 +138,8 @@ func (r *activityRow) record() storage.SenderActivity {
 	}
 }
 
-// DeadMessages counts the messages that were given up since a time, MaxCounted at most. Test
-// messages do not count.
+// DeadMessages counts the messages that became undeliverable since the time, at most
+// MaxCounted. Test messages do not count.
 func (s *Store) DeadMessages(ctx context.Context, since time.Time) (storage.DeadMessages, error) {
 	type row struct {
 		SenderID string `gorm:"column:sender_id"`
@@ -158,8 +159,7 @@ func (s *Store) DeadMessages(ctx context.Context, since time.Time) (storage.Dead
 	return dead, err
 }
 
-// RunningServers counts the servers that run on the database, as they have shown with their
-// last sign of life.
+// RunningServers counts the servers that run on the database, by their last signs of life.
 func (s *Store) RunningServers(ctx context.Context) (storage.RunningServers, error) {
 	type row struct {
 		All     int `gorm:"column:servers"`
@@ -169,9 +169,9 @@ func (s *Store) RunningServers(ctx context.Context) (storage.RunningServers, err
 	return storage.RunningServers(found), err
 }
 
-// AddTestMessage stores a message that the caller sends itself, once, and whose outcome it
-// stores by FinishAttempt. No worker claims it: it is due when it expires. It has neither
-// payload nor request.
+// AddTestMessage stores a message that the caller sends itself, once. The caller then
+// stores the outcome with FinishAttempt. No worker claims the message, because it becomes
+// due only when it expires. It has neither payload nor request.
 func (s *Store) AddTestMessage(ctx context.Context, m storage.Message) error {
 	m.Payload, m.RequestID, m.State, m.Attempts, m.RunAt, m.LeaseUntil = storage.Sealed{}, "", storage.MessageQueued, 1, m.ExpiresAt, m.ExpiresAt
 	return s.addMessage(ctx, m)

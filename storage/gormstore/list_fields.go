@@ -8,9 +8,9 @@ import (
 	"latchkey/storage"
 )
 
-// fieldsOf returns the fields of lists that the tags "list" of a row type name: the
-// field of storage's record and, where the Go type does not say it, the kind. t is
-// the table, or its name in a join, with the dot.
+// fieldsOf returns the fields of a list from the tags "list" of a row type. A tag has the
+// name of the field in the record of package storage and, if the Go type is ambiguous, its
+// kind. t is the table or its alias in a join, followed by a dot; empty: none.
 func fieldsOf[R any](t string) fields {
 	listed := fields{}
 	for _, column := range rowTypeOf(reflect.TypeFor[R]()).columns {
@@ -54,7 +54,8 @@ func (f fields) with(name string, a attribute) fields {
 	return f
 }
 
-// under puts a prefix before the names of fields of a joined table.
+// under returns the fields with a prefix before their names, for the fields of a joined
+// table.
 func (f fields) under(prefix string) fields {
 	renamed := make(fields, len(f))
 	for name, a := range f {
@@ -64,12 +65,12 @@ func (f fields) under(prefix string) fields {
 	return renamed
 }
 
-// usedProfile is false for the preset password profile while nobody has
-// changed it and it has no login.
+// usedProfile is a condition that is false for the default password profile as long as
+// nobody has changed it and it has no login.
 const usedProfile = "(id <> '" + storage.DefaultProfileID + "' OR version > 1 OR EXISTS (SELECT 1 FROM logins l WHERE l.profile_id = password_profiles.id))"
 
-// userFields are the fields of lists of users. A user without a name in full is
-// looked for by its first and last name.
+// userFields are the fields of lists of users. For a user without a full name, the field
+// Name is the first and the last name.
 func userFields(t string) fields {
 	name := "(CASE WHEN " + t + "name <> '' THEN " + t + "name ELSE TRIM(" + t + "first_name || ' ' || " + t + "last_name) END)"
 	return fieldsOf[userRow](t).with("Name", attribute{sql: name})

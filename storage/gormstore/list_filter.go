@@ -107,7 +107,7 @@ func (a attribute) test(d dialect, t storage.Test) (statement, error) {
 	}
 	negated := t.Not
 	if a.within != "" {
-		if t.Op == storage.OpEmpty { // there is none that is not empty
+		if t.Op == storage.OpEmpty { // a field that is never empty
 			is.sql, negated = "("+is.sql+") IS NOT TRUE", !negated
 		}
 		is.sql = strings.Replace(a.within, "%s", "("+is.sql+")", 1)
@@ -145,7 +145,8 @@ func storableValue(value string) error {
 	return nil
 }
 
-// relation returns the SQL of an operator of order, and nothing for the others.
+// relation returns the SQL of a comparison operator such as <, and "" for operators that do
+// not order values.
 func relation(op storage.Op) string {
 	switch op {
 	case storage.OpLess:
@@ -212,9 +213,9 @@ func fold(text string) string {
 	}, text)
 }
 
-// beginning returns the text, folded, with which every match of a pattern begins, as far
-// as it is of ASCII. Letters beyond ASCII that fold to ASCII, such as the Kelvin sign, match
-// in patterns with such letters only.
+// beginning returns the longest ASCII text, in lower case, with which every match of the
+// pattern begins. A non-ASCII letter that folds to ASCII, such as the Kelvin sign, matches
+// only patterns that contain non-ASCII letters.
 func beginning(pattern string) string {
 	ends := func(r rune) bool { return r == '*' || r >= utf8.RuneSelf-1 }
 	if !isASCII(pattern) {
@@ -226,7 +227,7 @@ func beginning(pattern string) string {
 	return fold(pattern)
 }
 
-// following returns the first text of ASCII after all that begin with the text.
+// following returns the first ASCII text that sorts after all texts with the prefix text.
 func following(text string) string {
 	last := len(text) - 1
 	return text[:last] + string(rune(text[last]+1))

@@ -11,12 +11,11 @@ import (
 
 const defaultListTimeout = 5 * time.Second
 
-// asList runs the statements of a list within the time of Config.ListTimeout. The
-// wait for a connection has as much time of its own: PostgreSQL ignores the
-// cancellation of a statement that has not begun, so no statement may begin when
-// its time is over. Lists use only some of the connections at a time
-// (dialect.listConns), so that sign-ins never wait for lists. A list in a
-// transaction already has its connection and does not wait.
+// asList runs the statements of a list within Config.ListTimeout. The wait for a connection
+// has a separate limit of the same length. PostgreSQL ignores the cancellation of a
+// statement that has not begun, so no statement may begin after its time is over. Lists use
+// only some of the connections at a time (dialect.listConns), so that sign-ins never wait
+// for lists. A list in a transaction already has its connection and does not wait.
 //
 // It fails with a storage.QueryLimitError if the statements took too long, and
 // with storage.ErrUnavailable if no connection became free in time.

@@ -13,20 +13,20 @@ import (
 	"latchkey/storage"
 )
 
-// pageKey says where a page begins that is read by an index: after the record with the
-// values.
+// pageKey is the position of a page that an index finds: the page begins after the record
+// with the values.
 type pageKey struct {
 	List   []byte // digest of the list, its filters and its order
 	Values []any  // of the order's terms: a string, json.Number, bool or nil
 	Offset int    // number of records before the page
 	Total  int    // number of all records, as counted for the first page
 
-	Estimated bool // Total is
-	Uncounted bool // the first page was; see storage.Query
+	Estimated bool // Total is an estimate
+	Uncounted bool // the first page was uncounted; see storage.Query
 }
 
 // key returns storage.Page.Next. values is a JSON array of the last record's values. next
-// has what else the key says.
+// has the other fields of the key.
 func (p *paging) key(values string, next pageKey) string {
 	next.List = p.digest()
 	encoded, err := json.Marshal(struct {
@@ -39,7 +39,8 @@ func (p *paging) key(values string, next pageKey) string {
 	return base64.RawURLEncoding.EncodeToString(encoded)
 }
 
-// orderValues returns the values of a row that a key has, as a JSON array.
+// orderValues returns an expression for the values of a row in the terms of the order, as a
+// JSON array.
 func (p *paging) orderValues(d dialect) statement {
 	values := statementsOf(p.order)
 	for i, t := range p.order {
@@ -51,8 +52,8 @@ func (p *paging) orderValues(d dialect) statement {
 	return statement{sql: d.jsonArray(all.sql), args: all.args}
 }
 
-// parseKey reads storage.Query.After. It returns storage.ErrQuery for a key that is none,
-// or of another list, filter or order.
+// parseKey reads storage.Query.After. It returns storage.ErrQuery for an invalid key, and
+// for a key of another list, filter or order.
 func (p *paging) parseKey(text string) (pageKey, error) {
 	var key pageKey
 	decoder := json.NewDecoder(base64.NewDecoder(base64.RawURLEncoding, strings.NewReader(text)))

@@ -18,8 +18,9 @@ const (
 	maxLimit  = 10_000
 )
 
-// defaultExactTotal is up to how many records a list counts. More are estimated, unless
-// the page lies beyond them: to find it costs as much as to count.
+// defaultExactTotal is the number of records up to which a list is counted exactly. The
+// number of a longer list is estimated, unless the page ends beyond this number: finding
+// such a page costs as much as counting.
 const defaultExactTotal = 100_000
 
 // listing is a list of records before a query selects some of them.
@@ -32,13 +33,13 @@ type listing struct {
 	key    []storage.Order // the order of a query without a Sort
 	tie    columns         // columns whose values no two records share
 
-	exactTotal int // up to how many records are counted, without an estimate; 0: as in other lists
+	exactTotal int // longer lists have the total exactTotal+1, without an estimate; 0: as in other lists
 }
 
 // paging is a query of a listing in SQL.
 type paging struct {
 	listing
-	whileRunning string    // what ifRunning stands for
+	whileRunning string    // the condition that replaces ifRunning
 	where        statement // with WHERE in front
 	counted      statement // where, or nothing, for the count
 	joined       bool      // where needs the joins
@@ -229,7 +230,7 @@ func (p *paging) rows(selection string, values, where statement, backwards bool,
 	}
 }
 
-// towards writes the term as it is or reversed.
+// towards returns the SQL of the term in ORDER BY, reversed if backwards is true.
 func (t term) towards(backwards bool) string {
 	switch downwards := t.descending != backwards; {
 	case downwards && t.nullable:
@@ -279,7 +280,7 @@ func (l *listing) filter(d dialect, where []storage.Condition) (_ statement, joi
 	return combine(" AND ", all), joined, nil
 }
 
-// combine puts an operator between statements.
+// combine joins statements with an operator.
 func combine(operator string, parts []statement) statement {
 	var all statement
 	texts := make([]string, len(parts))

@@ -8,7 +8,7 @@ import (
 
 func byField(name string) []storage.Order { return []storage.Order{{Field: name}} }
 
-// recorded makes a page of rows.
+// recorded converts a page of rows into a page of records.
 func recorded[W, R any](rows storage.Page[W], record func(*W) R) storage.Page[R] {
 	return storage.WithItems(rows, recordsOf(rows.Items, record))
 }
@@ -25,10 +25,9 @@ func (s *Store) ListRealms(ctx context.Context, q storage.Query) (storage.Page[s
 	return recorded(found, (*realmRow).record), err
 }
 
-// ListPasswordProfiles lists the password profiles of a realm, without a Sort
-// by ID. Fields are those of storage.PasswordProfile but Code, Lockout and Rules,
-// and Used, which is false for the preset profile until somebody changes it or it
-// has a login.
+// ListPasswordProfiles lists the password profiles of a realm, without a Sort by ID. Fields
+// are those of storage.PasswordProfile except Code, Lockout and Rules, and the field Used,
+// which is false for the default profile until somebody changes it or it has a login.
 func (s *Store) ListPasswordProfiles(ctx context.Context, realmID string, q storage.Query) (storage.Page[storage.PasswordProfile], error) {
 	l := byID[passwordProfileRow]("password profiles", "password_profiles")
 	l.fields["Used"] = attribute{kind: logical, sql: usedProfile}
@@ -118,9 +117,9 @@ func (s *Store) ListRequests(ctx context.Context, q storage.Query) (storage.Page
 	return found, err
 }
 
-// FindRequests returns the IDs of the newest requests that match the words, limit of them at
-// most. It reads the requests of the last day once, without their order: an index on what
-// people look for now and then would cost each request for a code more.
+// FindRequests returns the IDs of the newest requests that match the words, at most limit.
+// It scans the requests of the last day instead of using an index, because administrators
+// search rarely, and an index would slow down every request for a code.
 func (s *Store) FindRequests(ctx context.Context, words storage.RequestWords, limit int) ([]string, error) {
 	either, args := "id = ? OR trace_id = ?", []any{words.ID, words.ID}
 	one := func(column string, values []string) {

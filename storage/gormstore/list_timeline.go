@@ -38,7 +38,7 @@ func (r *resolvedRow) timeline() storage.Timeline {
 }
 
 // Timeline reads a request with its codes, messages and attempts, or returns
-// storage.ErrNotFound. It reads them in four statements, for people to look at.
+// storage.ErrNotFound. It takes four statements.
 func (s *Store) Timeline(ctx context.Context, requestID string) (storage.Timeline, error) {
 	request, err := get[resolvedRow](ctx, s, "code request",
 		"SELECT "+columnsOf[resolvedRow]().list()+" FROM code_requests WHERE id = ?", requestID)

@@ -8,14 +8,17 @@ import (
 	"latchkey/storage"
 )
 
-// searchedTotal is up to how many results of a search are counted. If there are more, the
-// total is one more. To count or to estimate them would take longer than to find a page.
+// searchedTotal is the number up to which the results of a search are counted. If there are
+// more, the total is searchedTotal+1. Counting or estimating all of them would take longer
+// than finding a page.
 const searchedTotal = 200
 
-// SearchUsers finds users of a realm, of all companies, by the beginning of one of their
-// names, whatever its case is. A search for a username returns an item for each login that
-// is found, and other searches return each user with its first login by profile. An index finds the page, however many users there are. A field that
-// cannot be searched, or a page key of another search, is storage.ErrQuery.
+// SearchUsers finds users of all accounts of a realm by a prefix of their username, e-mail
+// address or last name, in any letter case. A search for a username returns an item for
+// each login that is found. Other searches return each user with its first login by
+// profile. An index finds the page, so the cost does not depend on the number of users. The
+// error is storage.ErrQuery for a field that cannot be searched and for a page key of
+// another search.
 func (s *Store) SearchUsers(ctx context.Context, find storage.UserSearch) (storage.Page[storage.UserLogin], error) {
 	l, err := s.searched(find)
 	if err != nil {

@@ -105,10 +105,10 @@ func (s *Store) ListLogins(ctx context.Context, userUID string, q storage.Query)
 	return recorded(found, (*loginRow).record), err
 }
 
-// ListMemberships lists the memberships of an account or of a user, with their
-// two ends, whether or not these are active; without a Sort the oldest first.
-// Fields are those of storage.Membership but Roles, and with "Account." or
-// "User." in front those of ListAccounts and ListUsers but Username.
+// ListMemberships lists the memberships of an account or of a user, each with its account
+// and its user, even if these are inactive; without a Sort the oldest first. Fields are
+// those of storage.Membership but Roles, and with "Account." or "User." in front those of
+// ListAccounts and ListUsers but Username.
 func (s *Store) ListMemberships(ctx context.Context, scope storage.MembershipScope, q storage.Query) (storage.Page[storage.MembershipDetail], error) {
 	l := listing{
 		what: "memberships", table: "memberships m",

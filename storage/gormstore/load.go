@@ -5,12 +5,10 @@ import (
 	"time"
 )
 
-// MaxCounted bounds the rows that Load counts of each kind, so that it costs the same
-// however many there are.
+// MaxCounted limits the rows of each kind that Load counts, and so its cost.
 const MaxCounted = 100_000
 
-// Load is what the database has to do and to keep at the moment. The numbers are MaxCounted
-// at most.
+// Load holds the numbers of queued messages and of sessions. Each is at most MaxCounted.
 type Load struct {
 	QueuedMessages int       // also those that wait for another attempt
 	OldestMessage  time.Time // when the oldest of them was queued; zero: there is none

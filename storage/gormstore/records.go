@@ -38,8 +38,8 @@ func locked[R any](ctx context.Context, s *Store, what, where string, args ...an
 	return take(ctx, s, what, s.locking(ctx).Where(where, args...), new(R))
 }
 
-// take reads the only row of a unique key into row. It does without GORM's Take, whose
-// LIMIT is a parameter: SQLite would plan the statement anew at each call.
+// take reads the row of a unique key into row. It does not use GORM's Take, which passes
+// LIMIT as a parameter: SQLite would then plan the statement at each call.
 func take[R any](ctx context.Context, s *Store, what string, db *gorm.DB, row *R) (R, error) {
 	began := s.now()
 	done := db.Find(row)
@@ -64,7 +64,7 @@ func pluck[R any](db *gorm.DB, column, where string, args ...any) ([]string, err
 	return values, err
 }
 
-// recordsOf returns the records that are in the rows.
+// recordsOf converts rows into records.
 func recordsOf[W, R any](rows []W, record func(*W) R) []R {
 	records := make([]R, len(rows))
 	for i := range rows {
@@ -76,10 +76,10 @@ func recordsOf[W, R any](rows []W, record func(*W) R) []R {
 // locking reads rows that nobody else may change before the transaction ends.
 func (s *Store) locking(ctx context.Context) *gorm.DB { return s.dialect.lockRows(s.writing(ctx)) }
 
-// put inserts the row or overwrites the one with its primary key, in one
-// statement, and reads back what is stored. With a version above 0 it overwrites
-// that version only, or returns storage.ErrStale. With storage.MustBeNew it
-// overwrites nothing, or returns storage.ErrConflict.
+// put inserts the row or overwrites the one with its primary key, in one statement, and
+// reads back what is stored. With a version above 0 it overwrites only that version, and
+// returns storage.ErrStale for another one. With storage.MustBeNew it never overwrites, and
+// returns storage.ErrConflict if the row exists.
 func put[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
 	if err := s.checkKey(ctx, what, row); err != nil {
 		return err
@@ -97,7 +97,7 @@ func put[R any, P record[R]](ctx context.Context, s *Store, what string, row P) 
 	})
 }
 
-// write is put without the effect of a switch.
+// write is put without endIssued.
 func write[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
 	stamp := row.stamp()
 	if stamp.Version > 0 {
@@ -123,7 +123,7 @@ func write[R any, P record[R]](ctx context.Context, s *Store, what string, row P
 	return s.wrapRow(ctx, what, row, err)
 }
 
-// describe returns what GORM reads from the tags of a row.
+// describe returns GORM's schema of a row, which comes from its tags.
 func (s *Store) describe(row any) (*schema.Schema, error) {
 	described := gorm.Statement{DB: s.writer}
 	err := described.Parse(row)
@@ -166,8 +166,9 @@ func addMissing[R any, P record[R]](ctx context.Context, s *Store, what string, 
 	return s.wrapRow(ctx, what, row, s.writing(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(row).Error)
 }
 
-// update overwrites the row with the primary key of row within a transaction:
-// with version 0 whatever its version, or it returns storage.ErrNotFound.
+// update overwrites the row with the primary key of row, within a transaction. With version
+// 0 it overwrites any version, and returns storage.ErrNotFound if there is no such row.
+// With any other version it returns storage.ErrStale unless the row has that version.
 func update[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
 	if row.stamp().Version == 0 {
 		key := *row // GORM selects by its primary key
@@ -195,17 +196,17 @@ func overwrite[R any, P record[R]](ctx context.Context, s *Store, what string, r
 	return s.wrapRow(ctx, what, row, affected(done.RowsAffected, done.Error, storage.ErrStale))
 }
 
-// switchable is a row that can be switched off and on. What was issued for it
-// before the time in the column mark is not valid. The assignments in also go
-// with a new mark.
+// switchable is a row that can be deactivated and activated. Tokens and codes that were
+// issued for it before the time in the column mark are not valid. also has further SQL
+// assignments for the statement that sets mark.
 type switchable interface {
 	switched() (id string, on bool, mark, also string)
 }
 
-// endIssued moves the mark of a row that is about to be switched off or on to
-// the next microsecond, within the transaction that writes the row: what was
-// issued before stays ended when the row is switched on again. It does nothing
-// for rows that cannot be switched.
+// endIssued sets the mark of a row that is about to be deactivated or activated to the next
+// microsecond, within the transaction that writes the row. So the tokens and codes issued
+// before stay invalid when the row is activated again. It does nothing for rows that are
+// not switchable.
 func endIssued[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
 	of, ok := any(row).(switchable)
 	if !ok {

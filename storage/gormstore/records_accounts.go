@@ -16,7 +16,7 @@ type accountRow struct {
 	Meta           stamps       `gorm:"embedded"`
 }
 
-// accountFacts is what a sign-in reads of an account.
+// accountFacts has the columns of an account that a sign-in reads.
 type accountFacts struct {
 	UID       string `gorm:"column:uid;primaryKey;<-:create" list:"UID"`
 	RealmID   string `gorm:"column:realm_id" list:"RealmID"`
@@ -73,9 +73,9 @@ func (s *Store) AccountByUID(ctx context.Context, uid string) (storage.Account, 
 	return row.record(), err
 }
 
-// PutAccount inserts or updates the account with that UID and returns it as
-// stored. An outdated Version is storage.ErrStale, an ID another account has
-// storage.ErrConflict.
+// PutAccount inserts or updates the account with that UID and returns it as stored. Errors:
+// storage.ErrStale for an outdated Version, storage.ErrConflict if another account has the
+// ID.
 func (s *Store) PutAccount(ctx context.Context, a storage.Account) (storage.Account, error) {
 	row := accountRowOf(a)
 	if err := put(ctx, s, "put account", &row); err != nil {

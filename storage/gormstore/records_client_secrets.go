@@ -25,10 +25,10 @@ func (r *secretRow) record() storage.ClientSecret {
 	}
 }
 
-// AddClientSecret adds a secret to a client, which is not public from then on.
-// An unknown client is storage.ErrNotFound, a secret ID in use
-// storage.ErrConflict. A client that has limit secrets already, however many are
-// added at the same time, is storage.ErrTooMany; 0 is no limit.
+// AddClientSecret adds a secret to a client, which is not public from then on. Errors:
+// storage.ErrNotFound for an unknown client, storage.ErrConflict for a secret ID in use,
+// and storage.ErrTooMany if the client has limit secrets already, even if several are added
+// at the same time. A limit of 0 means no limit.
 func (s *Store) AddClientSecret(ctx context.Context, clientID string, secret storage.ClientSecret, limit int) error {
 	if secret.CreatedAt.IsZero() {
 		secret.CreatedAt = s.now()
@@ -50,8 +50,8 @@ func (s *Store) AddClientSecret(ctx context.Context, clientID string, secret sto
 	})
 }
 
-// roomForSecret locks the client, so that of callers who add secrets at the same
-// time each counts those of the others.
+// roomForSecret returns storage.ErrTooMany if the client has limit secrets already. It
+// locks the client, so that concurrent callers count each other's secrets.
 func (s *Store) roomForSecret(ctx context.Context, key string, limit int) error {
 	if limit == 0 {
 		return nil
@@ -67,9 +67,9 @@ func (s *Store) roomForSecret(ctx context.Context, key string, limit int) error 
 	return s.wrap(ctx, "add client secret", err)
 }
 
-// ChangeClientSecret stores what change makes of a secret's name and expiry,
-// and returns the secret. Nobody else changes it meanwhile. An unknown secret
-// is storage.ErrNotFound; an error of change is returned.
+// ChangeClientSecret calls change with a secret, stores its new name and expiry, and
+// returns the secret. The secret is locked meanwhile. Errors: storage.ErrNotFound for an
+// unknown secret, and the error of change.
 func (s *Store) ChangeClientSecret(
 	ctx context.Context, clientID, secretID string, change func(*storage.ClientSecret) error,
 ) (secret storage.ClientSecret, err error) {

@@ -154,10 +154,10 @@ func (s *Store) withSecrets(ctx context.Context, rows []clientRow, where string,
 	return clients, nil
 }
 
-// PutClient inserts or updates a client, but not its secrets, and returns it
-// as stored, without them. An id that differs from another client's in letter
-// case only, or that is a user's UID or storage.ConsoleClientID, is storage.ErrConflict. An outdated Version is
-// storage.ErrStale, an unknown password profile storage.ErrNotFound.
+// PutClient inserts or updates a client, but not its secrets, and returns it as stored,
+// without them. Errors: storage.ErrConflict for an ID that differs from another client's
+// only in letter case, or that is a user's UID or storage.ConsoleClientID; storage.ErrStale
+// for an outdated Version; storage.ErrNotFound for an unknown password profile.
 func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client, error) {
 	row := clientRowOf(c)
 	if err := s.noUser(ctx, row.Key); err != nil {

@@ -6,8 +6,9 @@ import (
 	"latchkey/storage"
 )
 
-// addDefaults leaves records that exist alone, so that an administrator's
-// changes survive the next start.
+// addDefaults adds the default realm and the default password profile if they are missing.
+// It does not change existing ones, so that an administrator's changes survive the next
+// start.
 func (s *Store) addDefaults(ctx context.Context) error {
 	realm := realmRowOf(storage.Realm{ID: storage.DefaultRealmID, Name: "Default"})
 	if err := addMissing(ctx, s, "default realm", &realm); err != nil {

@@ -8,10 +8,10 @@ import (
 	"latchkey/storage"
 )
 
-// Every Delete method of a record with a version takes the version to delete, 0 for
-// any: another one is storage.ErrStale, and no such record storage.ErrNotFound.
-// Each is one transaction. Code requests, messages and audit events of what is
-// deleted stay until Sweep takes them.
+// Every Delete method takes the version of the record to delete; 0: any version. The error
+// is storage.ErrStale if the record has another version, and storage.ErrNotFound if there
+// is no such record. Each method is one transaction. Code requests, messages and audit
+// events about the deleted record stay until Sweep deletes them.
 
 // deleteRecord locks the row that the condition selects, so that nothing new refers
 // to it, compares its version, lets deleteReferring delete the rows that refer to it, and deletes it.
@@ -58,8 +58,8 @@ func unused[R any](ctx context.Context, s *Store, what, column, value string) er
 	return s.wrap(ctx, what, err)
 }
 
-// DeleteClient deletes a client, whatever the letter case of id, with its
-// secrets. Its grants end with it, because every path looks for the client.
+// DeleteClient deletes a client, whatever the letter case of id, with its secrets. Its
+// tokens and codes end with it, because every use of them reads the client.
 func (s *Store) DeleteClient(ctx context.Context, id string, version int64) error {
 	const what = "delete client"
 	key := clientKey(id)
@@ -81,8 +81,9 @@ func (s *Store) DeleteSecurityProfile(ctx context.Context, id string, version in
 	}), configChange{securityProfileChanged, ""})
 }
 
-// DeletePasswordProfile deletes a password profile with its logins; the users
-// stay. The default one, and one that a client uses, is storage.ErrConflict.
+// DeletePasswordProfile deletes a password profile with its logins; the users stay. The
+// error is storage.ErrConflict for the default profile and for a profile that a client
+// uses.
 func (s *Store) DeletePasswordProfile(ctx context.Context, id string, version int64) error {
 	const what = "delete password profile"
 	if id == storage.DefaultProfileID {
@@ -96,11 +97,11 @@ func (s *Store) DeletePasswordProfile(ctx context.Context, id string, version in
 	}), configChange{passwordProfileChanged, id})
 }
 
-// deleteLogins deletes the logins that the condition selects, with their
-// verification codes, former passwords and sources, by their foreign keys. It
-// locks them first, in one order for all callers: a sign-in that settles meanwhile
-// comes before, and a later one finds no login. Their families stay until Sweep
-// takes them. A family without its login is refused, and no ID is used again.
+// deleteLogins deletes the logins that the condition selects, with their verification
+// codes, former passwords and sources, by their foreign keys. It locks them first, in one
+// order for all callers. A concurrent sign-in is either settled before, or finds no login
+// afterwards. Token families stay until Sweep deletes them. A family without its login is
+// refused, and no ID is used again.
 func (s *Store) deleteLogins(ctx context.Context, where string, args ...any) error {
 	const what = "delete logins"
 	if _, err := pluck[loginRow](s.locking(ctx), "id", where, args...); err != nil {
@@ -177,8 +178,8 @@ func (s *Store) DeleteAccount(ctx context.Context, uid string, version int64) er
 	}), configChange{})
 }
 
-// withoutAccount takes an account from the words of account_uids. The spaces around
-// a word distinguish it from longer words that contain it.
+// withoutAccount returns a statement that removes an account from the words of
+// account_uids. The spaces around a word distinguish it from longer words that contain it.
 func withoutAccount(table, uid string, now time.Time) statement {
 	const without = "REPLACE(' ' || account_uids || ' ', ' ' || CAST(? AS TEXT) || ' ', ' ')"
 	return statement{
@@ -188,16 +189,16 @@ func withoutAccount(table, uid string, now time.Time) statement {
 	}
 }
 
-// DeleteSender deletes a sender. What is queued for it is never delivered.
+// DeleteSender deletes a sender. Its queued messages are never delivered.
 func (s *Store) DeleteSender(ctx context.Context, id string, version int64) error {
 	return s.changed(ctx, deleteRecord[senderRow](ctx, s, "delete sender", "id = ?", id, version, func(context.Context) error {
 		return nil
 	}), configChange{senderChanged, ""})
 }
 
-// DeleteDeliveryConfig deletes a delivery config. One that a sender uses is
-// storage.ErrConflict. PutSender locks the row as well, so that a sender that is
-// given it at the same moment comes before or after.
+// DeleteDeliveryConfig deletes a delivery config. The error is storage.ErrConflict if a
+// sender uses it. PutSender locks the row as well, so that a concurrent assignment to a
+// sender runs before or after the deletion.
 func (s *Store) DeleteDeliveryConfig(ctx context.Context, id string, version int64) error {
 	const what = "delete delivery config"
 	return s.changed(ctx, deleteRecord[deliveryConfigRow](ctx, s, what, "id = ?", id, version, func(ctx context.Context) error {

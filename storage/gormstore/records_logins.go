@@ -15,7 +15,7 @@ type loginRow struct {
 	Meta  stamps     `gorm:"embedded"`
 }
 
-// loginFacts is what a sign-in reads of a login.
+// loginFacts has the columns of a login that a sign-in reads.
 type loginFacts struct {
 	ID                string     `gorm:"column:id;primaryKey;<-:create" list:"ID"`
 	ProfileID         string     `gorm:"column:profile_id" list:"ProfileID"`
@@ -42,7 +42,7 @@ type lockoutRow struct {
 	Version       int64      `gorm:"column:lockout_version;<-:create"`
 }
 
-// counterRow is one of the counters beside the first one.
+// counterRow is the counter of guesses at codes or of a source.
 type counterRow struct {
 	Failures      int   `gorm:"column:failures;<-:create"`
 	LastFailureAt int64 `gorm:"column:last_failure_at;<-:create"`
@@ -159,12 +159,11 @@ func (s *Store) LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, 
 	return recordsOf(rows, (*loginRow).record), err
 }
 
-// PutLogin inserts the login as it is, or updates the administrator's view of
-// the one with that ID: profile, username, user and whether it is active. The
-// lockout state, the code and the password of an existing login stay. It
-// returns the login as stored. An outdated Version is storage.ErrStale, a
-// username another login of the profile has storage.ErrUsernameTaken, an unknown
-// profile or user storage.ErrNotFound.
+// PutLogin inserts the login as it is, or updates the administrator's view of the one with
+// that ID: profile, username, user and whether it is active. The lockout state, the code
+// and the password of an existing login stay. It returns the login as stored. Errors:
+// storage.ErrStale for an outdated Version, storage.ErrUsernameTaken if another login of
+// the profile has the username, storage.ErrNotFound for an unknown profile or user.
 func (s *Store) PutLogin(ctx context.Context, l storage.Login) (storage.Login, error) {
 	row := loginRowOf(l)
 	if err := taken(put(ctx, s, "put login", &row)); err != nil {
@@ -173,8 +172,8 @@ func (s *Store) PutLogin(ctx context.Context, l storage.Login) (storage.Login, e
 	return row.record(), nil
 }
 
-// taken turns a conflict into storage.ErrUsernameTaken: a login's ID is random, so the
-// conflict is about its name.
+// taken replaces storage.ErrConflict by storage.ErrUsernameTaken. A login's ID is random,
+// so a conflict is always about the username.
 func taken(err error) error {
 	if errors.Is(err, storage.ErrConflict) {
 		return fmt.Errorf("%w: %w", storage.ErrUsernameTaken, err)

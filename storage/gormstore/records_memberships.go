@@ -49,12 +49,12 @@ func (s *Store) Membership(ctx context.Context, accountUID, userUID string) (sto
 	return row.record(), err
 }
 
-// PutMembership makes a user a member of an account or replaces its roles
-// there, and returns the membership as stored. ID and CreatedAt count for a new
-// membership only; without an ID it gets a random UUID. With a Version only that
-// version is replaced, or the error is storage.ErrStale. With
-// storage.MustBeNew a user who is a member already is storage.ErrConflict, as an
-// ID in use always is. An unknown account or user is storage.ErrNotFound.
+// PutMembership makes a user a member of an account or replaces its roles there, and
+// returns the membership as stored. ID and CreatedAt count for a new membership only;
+// without an ID it gets a random UUID. Errors: storage.ErrStale if the Version is above 0
+// and not the stored one; storage.ErrConflict if the ID is in use, or if the Version is
+// storage.MustBeNew and the user is a member already; storage.ErrNotFound for an unknown
+// account or user.
 func (s *Store) PutMembership(ctx context.Context, m storage.Membership) (storage.Membership, error) {
 	row, err := s.membershipRowOf(m)
 	if err == nil {
@@ -66,7 +66,7 @@ func (s *Store) PutMembership(ctx context.Context, m storage.Membership) (storag
 	return row.record(), nil
 }
 
-// join makes a new user a member of an account, if one is named.
+// join makes a new user a member of the account. It does nothing if accountUID is empty.
 func (s *Store) join(ctx context.Context, accountUID string, u *userRow) error {
 	if accountUID == "" {
 		return nil
@@ -117,9 +117,9 @@ func (s *Store) Members(ctx context.Context, userUID string, offset, limit int) 
 	return page, err
 }
 
-// Member reads a user's membership in the account of that ID, which is the
-// buyer's where a supplier has the same one. It returns storage.ErrNotFound if
-// the user is no member or the account is not active.
+// Member reads a user's membership in the account with that ID. If a buyer and a supplier
+// have the same ID, it is the buyer's. It returns storage.ErrNotFound if the user is no
+// member or the account is not active.
 func (s *Store) Member(ctx context.Context, userUID, accountID string) (storage.Member, error) {
 	row, err := get[memberRow](ctx, s, "member",
 		"SELECT "+columnsOf[memberRow]().joined()+activeMembers+" AND a.id = ? ORDER BY a.kind, a.uid LIMIT 1", userUID, accountID)
@@ -131,8 +131,8 @@ type membershipDetailRow struct {
 	User   userRow   `gorm:"embedded;embeddedPrefix:u_"`
 }
 
-// MembershipByID reads a membership with its two ends, whether or not they are
-// active, or returns storage.ErrNotFound.
+// MembershipByID reads a membership with its account and its user, even if these are
+// inactive, or returns storage.ErrNotFound.
 func (s *Store) MembershipByID(ctx context.Context, id string) (storage.MembershipDetail, error) {
 	row, err := get[membershipDetailRow](ctx, s, "membership",
 		"SELECT "+columnsOf[membershipDetailRow]().joined()+` FROM memberships m

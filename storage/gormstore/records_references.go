@@ -12,8 +12,8 @@ import (
 	"latchkey/storage"
 )
 
-// parents are the foreign keys of configuration records: by table and column, the table
-// of the record that the column names.
+// parents has the foreign keys of configuration records: for each table and column, the
+// table that the column refers to.
 var parents = map[string]map[string]string{
 	"accounts":                     {"realm_id": "realms"},
 	"client_secrets":               {"client_key": "clients"},
@@ -28,7 +28,7 @@ var parents = map[string]map[string]string{
 	"users":                        {"realm_id": "realms"},
 }
 
-// parentKeys are the columns that foreign keys refer to; of other tables: id.
+// parentKeys has the column that foreign keys refer to, by table. In other tables it is id.
 var parentKeys = map[string]string{"accounts": "uid", "clients": "id_key", "users": "uid"}
 
 // nameOf returns the name that the table's records have in errors.

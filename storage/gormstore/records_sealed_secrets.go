@@ -69,9 +69,9 @@ type sealedRow struct {
 	Data  blob   `gorm:"column:data"`
 }
 
-// SealedOtherwise lists up to limit secrets of the kind that another master key than
-// that of keyID seals, in the order of the records' ids and behind the id after
-// (empty: from the first on).
+// SealedOtherwise lists up to limit secrets of the kind that are sealed with a master key
+// other than keyID. They are in the order of the records' ids, and begin after the id after
+// (empty: with the first record).
 func (s *Store) SealedOtherwise(ctx context.Context, kind storage.SealedKind, keyID, after string, limit int) ([]storage.SealedSecret, error) {
 	p, err := s.sealedPlace(kind)
 	if err != nil {

@@ -126,8 +126,8 @@ func (s *Store) PutSender(ctx context.Context, m storage.Sender) (storage.Sender
 	return row.record(), nil
 }
 
-// keeping runs fn, which refers to a delivery config, while no other transaction can
-// delete the config; see DeleteDeliveryConfig.
+// keeping runs fn, which stores a reference to a delivery config, in a transaction that
+// locks the config, so that it cannot be deleted meanwhile; see DeleteDeliveryConfig.
 func (s *Store) keeping(ctx context.Context, config string, fn func(context.Context) error) error {
 	if config == "" {
 		return fn(ctx)

@@ -49,11 +49,10 @@ func (s *Store) SigningKeys(ctx context.Context) ([]storage.SigningKey, error) {
 	return recordsOf(rows, (*signingKeyRow).record), err
 }
 
-// ChangeSigningKeys makes the change as a whole or not at all. When a KID is in
-// use, or a key of the algorithm that is not revoked succeeds the same
-// predecessor already, it returns storage.ErrConflict: of many replicas that
-// announce a successor at once, one succeeds. An unknown KID to update is
-// storage.ErrNotFound. A revocation is never undone.
+// ChangeSigningKeys makes the change in one transaction. It returns storage.ErrConflict if
+// a KID is in use, or if the predecessor has a successor already that is not revoked. So if
+// many replicas announce a successor at the same time, one of them succeeds. It returns
+// storage.ErrNotFound for an unknown KID to update. A revocation is never undone.
 func (s *Store) ChangeSigningKeys(ctx context.Context, c storage.SigningKeyChange) error {
 	// The order by KID keeps two changes from a deadlock. The updates come first,
 	// because they make room for the additions.

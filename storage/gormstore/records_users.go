@@ -15,7 +15,7 @@ type userRow struct {
 	Meta  stamps    `gorm:"embedded"`
 }
 
-// userFacts is what a sign-in reads of a user.
+// userFacts has the columns of a user that a sign-in reads.
 type userFacts struct {
 	UID             string `gorm:"column:uid;primaryKey;<-:create" list:"UID"`
 	RealmID         string `gorm:"column:realm_id" list:"RealmID"`
@@ -44,8 +44,8 @@ func (r *userRow) switched() (id string, on bool, mark, also string) {
 	return r.Facts.UID, r.Facts.Active, "valid_from", ""
 }
 
-// userRowOf returns the row of a user. An address that is not the present one is not
-// verified: so every change of the address ends that.
+// userRowOf returns the row of a user. It keeps VerifiedEmail only if that is the present
+// address. So a change of the address ends the verification.
 func userRowOf(u storage.User) userRow {
 	if !u.EmailVerified() {
 		u.VerifiedEmail = ""
@@ -91,11 +91,11 @@ func (s *Store) UserByUID(ctx context.Context, uid string) (storage.User, error)
 	return row.record(), err
 }
 
-// PutUser inserts or updates the user with that UID and returns it as stored. A
-// new user of an account becomes a member of it, without roles there.
-// TokensValidFrom counts for a new user only (see RevokeUserTokens). An
-// outdated Version is storage.ErrStale, an ID another user of the account has
-// storage.ErrConflict, a new user's unknown account storage.ErrNotFound.
+// PutUser inserts or updates the user with that UID and returns it as stored. A new user of
+// an account becomes a member of it, without roles there. TokensValidFrom is stored for a
+// new user only (see RevokeUserTokens). Errors: storage.ErrStale for an outdated Version,
+// storage.ErrConflict if another user of the account has the ID, storage.ErrNotFound for an
+// unknown account of a new user.
 func (s *Store) PutUser(ctx context.Context, u storage.User) (storage.User, error) {
 	row := userRowOf(u)
 	err := s.InTx(ctx, func(ctx context.Context) error {

@@ -23,8 +23,8 @@ import (
 type Config struct {
 	// URL is "sqlite:PATH" or "postgres://…" (also "postgresql://…").
 	URL string
-	// DirectURL reaches the same database as a PostgreSQL URL, but not through its
-	// pooler. Run listens there, and Migrate migrates there. Empty: URL.
+	// DirectURL is a URL of the same PostgreSQL database that does not lead through a
+	// connection pooler. Run and Migrate use it. Empty: URL.
 	DirectURL string
 	// Relaxed lets SQLite acknowledge a commit before it is on disk
 	// (synchronous=NORMAL). For throwaway databases only.
@@ -38,12 +38,12 @@ type Config struct {
 	MaxConns int
 	// ListTimeout bounds the time of a list; 0 means 5 s.
 	ListTimeout time.Duration
-	// Now stamps records, and says which sources of a login are locked when no source
-	// is given. nil means time.Now.
+	// Now returns the current time where no caller passes it, for example for CreatedAt and
+	// UpdatedAt of records. nil means time.Now.
 	Now func() time.Time
 	// Rand makes the ids of audit events and memberships; nil means crypto/rand.
 	Rand io.Reader
-	// AuditRetention is how long Sweep leaves audit events; 0 means 90 days.
+	// AuditRetention is the age after which Sweep deletes audit events; 0 means 90 days.
 	AuditRetention time.Duration
 	// Logger logs a lost change listener and a broken chain of audit events, and
 	// nothing else.
@@ -141,7 +141,7 @@ func (s *Store) attach(ctx context.Context, seen func(string)) (err error) {
 	return err
 }
 
-// over opens GORM on a pool. All pools of a store share what GORM knows of the row types.
+// over opens GORM on a pool. All pools of a store share GORM's cache of row types.
 func (s *Store) over(db *sql.DB, seen func(string)) (*gorm.DB, error) {
 	config := &gorm.Config{
 		SkipDefaultTransaction: true, // every method is one statement or says InTx
@@ -185,7 +185,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 // which contains no argument, the time it began, and its error.
 type Observer func(ctx context.Context, name string, began time.Time, err error)
 
-// Observe has the observer called from now on. A statement that GORM makes counts as well.
+// Observe sets the observer. It is also called for the statements that GORM makes.
 func (s *Store) Observe(o Observer) { s.observer.Store(&o) }
 
 // observed reports a statement to the observer.
@@ -217,7 +217,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Ping asks the database for an answer.
+// Ping checks that the database answers.
 func (s *Store) Ping(ctx context.Context) error {
 	_, err := get[int](ctx, s, "ping", "SELECT 1")
 	return err

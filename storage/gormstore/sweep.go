@@ -21,7 +21,7 @@ const (
 	keepConsent = 365 * 24 * time.Hour
 )
 
-// expiring is a kind of row that ends.
+// expiring describes the rows of a table that can be deleted after their end.
 type expiring struct {
 	table string
 	where string // holds for rows that have ended; it has an index
@@ -32,7 +32,8 @@ type expiring struct {
 	due   int64         // the highest value of that column in rows that have ended
 }
 
-// auditEvents are deleted along their chain, and not by a condition.
+// auditEvents is the table of audit events, which are deleted in the order of their chain
+// and not by a condition.
 const auditEvents = "audit_events"
 
 // Sweep deletes rows that have ended, up to limit of each table (see SweepTable), and
@@ -60,11 +61,12 @@ func (s *Store) SweepTables() []string {
 }
 
 // SweepTable deletes up to limit rows of a table that have ended, the oldest first, and
-// returns their number: requests and messages a day after their end, families a day
-// after their expiry or revocation, sessions and
-// authorizations likewise, consents after a year, marks of revoked tokens, spent ids, kept answers and tasks
-// after their expiry, audit events after Config.AuditRetention, sources without a sign-in for 90
-// days, and the failures of names without a login after two days, unless they are locked.
+// returns their number. Requests and messages are deleted a day after their end. Families,
+// sessions and authorizations are deleted a day after their expiry or revocation, and
+// consents after a year. Revocations of tokens, spent ids, kept answers and tasks are
+// deleted after their expiry, audit events after Config.AuditRetention, and sources after
+// 90 days without a sign-in. Failures of unknown names are deleted after two days, unless
+// the name is locked.
 //
 // On PostgreSQL, callers at the same time delete different rows and do not wait for each
 // other, except for audit events.
@@ -85,9 +87,9 @@ func (s *Store) SweepTable(ctx context.Context, table string, now time.Time, lim
 	return total, nil
 }
 
-// Overdue returns for each table of SweepTables for how long the oldest row that Sweep
-// would delete has been due. 0: there is none. Rows of send_limits and phantoms are due
-// by the hour and by the day.
+// Overdue returns, for each table of SweepTables, the time since the oldest row became due
+// for deletion. 0: no row is due. The time is exact to the hour for send_limits, and to the
+// day for phantoms.
 func (s *Store) Overdue(ctx context.Context, now time.Time) (map[string]time.Duration, error) {
 	type oldest struct {
 		Kind  int   `gorm:"column:kind"`
