@@ -22,7 +22,7 @@ func testFamilyUses(t *testing.T, s suite) {
 	s.runRepeating(t, cases{"one of concurrent uses takes effect": raceUses})
 }
 
-// usable begins a family of bob and returns the use that fits it.
+// usable begins a family of bob and returns the FamilyUse of its refresh token.
 func (w *fixture) usable(id string) storage.FamilyUse {
 	w.t.Helper()
 	f := w.family(id)

@@ -188,7 +188,7 @@ type Keys interface {
 	Reseal(ctx context.Context, was storage.SealedSecret, now storage.Sealed) (bool, error)
 }
 
-// Tasks stores long work of administrators.
+// Tasks stores tasks, which take longer than a request.
 type Tasks interface {
 	AddTask(ctx context.Context, t storage.Task, limit int) error
 	ClaimTask(ctx context.Context) (storage.Task, error)

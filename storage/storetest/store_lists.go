@@ -19,7 +19,7 @@ type Resources interface {
 	Figures
 }
 
-// Figures counts what people look at.
+// Figures counts events and rows for administrators.
 type Figures interface {
 	CodeFunnel(ctx context.Context, until time.Time, periods ...time.Duration) ([]storage.CodeFunnel, error)
 	SenderActivity(ctx context.Context, since time.Time) ([]storage.SenderActivity, error)

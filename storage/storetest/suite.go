@@ -9,9 +9,9 @@ type Database func(t *testing.T) Store
 // Run runs the suite. fresh creates a new, migrated database for a test.
 func Run(t *testing.T, fresh func(t *testing.T) Database) { suite{fresh: fresh}.runParts(t) }
 
-// RunBriefly is Run without the tests that repeat statements: of concurrent callers, and of random
-// outcomes. Use it for a second way to the same database, which locks rows in the same way, or if
-// only short tests run.
+// RunBriefly is Run without the tests that execute the same statements many times: those of
+// concurrent callers and of random outcomes. Use it for another kind of connection to a
+// database that Run tests already, or if only short tests run.
 func RunBriefly(t *testing.T, fresh func(t *testing.T) Database) {
 	suite{fresh: fresh, brief: true}.runParts(t)
 }

@@ -99,7 +99,8 @@ func testCancelled(t *testing.T, w *fixture) {
 	}
 }
 
-// testManyTransactions hangs if a method takes a second connection in a transaction.
+// testManyTransactions runs more transactions than there are connections. It deadlocks if a
+// method takes a second connection within a transaction.
 func testManyTransactions(t *testing.T, w *fixture) {
 	errs := concurrently(50, func(int) error {
 		return w.store.InTx(w.ctx, func(ctx context.Context) error {

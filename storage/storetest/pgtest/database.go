@@ -105,7 +105,7 @@ func (s *Server) migrate(name string) error {
 	return nil
 }
 
-// Exec runs statements as administrator, each by itself.
+// Exec runs statements as administrator, one at a time and outside of a transaction block.
 func (s *Server) Exec(statements ...string) error {
 	for _, sql := range statements {
 		if err := s.admin(sql); err != nil {
