@@ -7,7 +7,7 @@ import (
 	"latchkey/storage"
 )
 
-// Digester computes keyed digests; *keys.Peppers is one. Matches compares in
+// Digester computes keyed digests; *keys.Peppers implements it. Matches compares in
 // constant time.
 type Digester interface {
 	Digest(purpose string, parts ...string) storage.Digest
@@ -39,10 +39,10 @@ func (c *Codes) Digest(loginID, code string) storage.Digest {
 	return c.digester.Digest(digestPurpose, loginID, Normalize(code))
 }
 
-// Bind returns the text that stands for a code which is good together with binding only,
-// in hexadecimal. Digests are computed of that text, and a sign-in presents that text. So a
-// right code without the binding is wrong as well. An empty binding leaves the code as it
-// is.
+// Bind returns the text that replaces a code which is valid only together with binding.
+// Digests are computed of this text, and a sign-in must present it. So a right code without
+// the binding is refused. binding is hexadecimal. If it is empty, Bind returns the code
+// unchanged.
 func Bind(code, binding string) string {
 	if binding == "" {
 		return code

@@ -74,7 +74,7 @@ func (r Risk) Stranger() float64 { return r.Odds(float64(r.Counter.FirstDay * r.
 func (r Risk) PerMillion() float64 { return r.PerDay() * aMillion }
 
 // YearsToOne returns the expected number of years until one guess succeeds while a million
-// logins are attacked without end; 0: none ever does.
+// logins are attacked without end; 0: no guess can succeed.
 func (r Risk) YearsToOne() float64 {
 	perDay := r.Odds(r.LongRun()) * aMillion
 	if perDay <= 0 {

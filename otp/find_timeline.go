@@ -9,7 +9,7 @@ import (
 	"latchkey/storage"
 )
 
-// TimelineStore holds the methods that FindTimeline needs; *gormstore.Store is one.
+// TimelineStore holds the methods that FindTimeline needs; *gormstore.Store implements it.
 type TimelineStore interface {
 	// Message returns the message of that ID, or ErrNotFound.
 	Message(ctx context.Context, id string) (storage.Message, error)
@@ -55,7 +55,7 @@ func withMessages(t storage.Timeline, keep func(storage.Message) bool) storage.T
 	return t
 }
 
-// RequestState is what has become of a code request.
+// RequestState is the state of a code request.
 type RequestState string
 
 // The states of requests.
@@ -71,8 +71,8 @@ const (
 	RequestDead       RequestState = "dead"       // no message can be delivered
 )
 
-// StateOf returns what has become of a request at the time now. It does not look at
-// attempts. If its codes or messages differ, the best of them counts.
+// StateOf returns the state of a request at the time now. It ignores delivery attempts. If
+// the codes or messages of the request have different states, the best one counts.
 func StateOf(t storage.Timeline, now time.Time) RequestState {
 	states := map[storage.MessageState]bool{}
 	for _, m := range t.Messages {

@@ -28,12 +28,12 @@ type Payload struct {
 	LockedUntil time.Time // of an AccountLocked message: end of the lock; zero: ended or unknown
 }
 
-// Sealer encrypts with additional data; *keys.Sealer is one.
+// Sealer encrypts with additional data; *keys.Sealer implements it.
 type Sealer interface {
 	Seal(plain []byte, context string) (storage.Sealed, error)
 }
 
-// Opener decrypts what a Sealer encrypted with the same context; *keys.Sealer is one.
+// Opener decrypts what a Sealer encrypted with the same context; *keys.Sealer implements it.
 type Opener interface {
 	Open(sealed storage.Sealed, context string) ([]byte, error)
 }

@@ -69,7 +69,7 @@ func (s *Service) work(ctx context.Context, r storage.CodeRequest) error {
 const directMessages = 4
 
 // reserveDelivery leases the messages of an issuance for which the delivery has room. The
-// result must be called with whether the issuance is stored: it sends those that are.
+// caller must call send. If stored is true, send hands these messages to the delivery.
 func (s *Service) reserveDelivery(x *storage.Issuance, results []result) (send func(stored bool)) {
 	type reserved struct {
 		of   *result

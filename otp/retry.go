@@ -11,7 +11,7 @@ import (
 	"latchkey/storage"
 )
 
-// RetryStore holds the methods that Retry needs; *gormstore.Store is one.
+// RetryStore holds the methods that Retry needs; *gormstore.Store implements it.
 type RetryStore interface {
 	// Message returns the message of that ID, or ErrNotFound.
 	Message(ctx context.Context, id string) (storage.Message, error)

@@ -41,7 +41,7 @@ var ErrNobodyNamed = errors.New("neither username nor e-mail address given")
 var ErrType = errors.New("messages of this type cannot be requested")
 
 // Store keeps the queue of requests and their codes and messages; *gormstore.Store
-// is one.
+// implements it.
 type Store interface {
 	// AddCodeRequest charges the budgets and stores the request durably. If a budget
 	// is used up, it changes nothing and returns a *storage.LimitError.
@@ -65,7 +65,7 @@ type Store interface {
 	IssueCodes(context.Context, storage.Issuance) (storage.IssueResult, error)
 }
 
-// People looks up logins; *gormstore.Store is one.
+// People looks up logins; *gormstore.Store implements it.
 type People interface {
 	// Recipients returns the logins of the request's profile that have the username
 	// key and whose users have the e-mail key. An empty key matches all, but one of
@@ -77,7 +77,7 @@ type People interface {
 	PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error)
 }
 
-// Directory reads configuration; *gormstore.Store is one.
+// Directory reads configuration; *gormstore.Store implements it.
 type Directory interface {
 	// Client returns the client of that ID, or ErrNotFound.
 	Client(ctx context.Context, id string) (storage.Client, error)
@@ -89,7 +89,7 @@ type Directory interface {
 	DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error)
 }
 
-// Sessions reads sessions of browsers; *gormstore.Store is one.
+// Sessions reads sessions of browsers; *gormstore.Store implements it.
 type Sessions interface {
 	// Session returns the session of that ID, or ErrNotFound.
 	Session(ctx context.Context, id string) (storage.SessionState, error)
@@ -109,9 +109,10 @@ type Config struct {
 	Recorder  storage.Recorder // nil: events are discarded
 	Logger    zerolog.Logger
 	Wake      func() // called when messages were queued; nil: not called
-	// Deliver takes room for an attempt to send a message of the sender, so that the
-	// message need not be claimed. It returns false if there is none. Otherwise send is
-	// called once, with whether the message is stored. nil: messages are claimed.
+	// Deliver reserves a delivery attempt for a message of the sender, so that no worker
+	// needs to claim the message. It returns false if no attempt is free. Otherwise the
+	// Service calls send once. stored is false if the message could not be stored. nil:
+	// workers claim all messages.
 	Deliver  func(senderID string) (send func(m storage.Message, stored bool), ok bool)
 	Overflow func() // called when more requests wait than this process can resolve now; nil: not called
 }
@@ -172,7 +173,7 @@ type Request struct {
 	// of the client, and the codes are bound to the client.
 	ProfileID string
 	Purpose   storage.Purpose // of one-time passwords; empty: PurposeSignIn
-	Binding   string          // hexadecimal, that one-time passwords are good with only; see Bind. Empty: they are not bound
+	Binding   string          // hexadecimal text without which one-time passwords are not valid; see Bind. Empty: they are not bound
 	GrantType string          // that the client must have to redeem a one-time password; empty: any that takes codes
 	URL       string          // page to reset the password, for the message
 	Address   netip.Addr      // of the caller; the limit Address does not apply to the zero value

@@ -14,8 +14,8 @@ import (
 	"latchkey/storage"
 )
 
-// CodeStore keeps the codes of an Unqueued; *statestore.Store and *gormstore.Store are
-// one each.
+// CodeStore keeps the codes of an Unqueued; *statestore.Store and *gormstore.Store
+// implement it.
 type CodeStore interface {
 	// Recipient reads a login by its key; see signin.Store. Nobody signs in, so the
 	// source is a known one that is not locked, if there is any.

@@ -16,7 +16,7 @@ import (
 // headerName matches valid names of header fields (RFC 9110 §5.1).
 var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
-// Endpoint is where the calls of a webhook go. Its secrets are not encrypted.
+// Endpoint is the target of a webhook's calls. Its secrets are in plain text.
 type Endpoint struct {
 	URL            string
 	Key            string   // shared with the receiver; empty: none

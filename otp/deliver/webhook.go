@@ -35,8 +35,8 @@ type WebhookConfig struct {
 	// Encode returns the call for an envelope. Required. It is called for each
 	// attempt. Its error is retried unless it is Permanent.
 	Encode func(context.Context, storage.Sender, Envelope) (Call, error)
-	// Allow lists the private, loopback and other special-purpose addresses that
-	// may be called. All others of them are refused.
+	// Allow lists the private, loopback and other special-purpose addresses that may be
+	// called. Special-purpose addresses that are not in it are refused.
 	Allow []netip.Prefix
 	// Timeout limits a whole attempt; 0 means 10 s. A Worker limits an attempt to
 	// 90 s.

@@ -116,10 +116,10 @@ func (w *Worker) Wake() { w.loop.Wake() }
 // callers who have seen that the database answers again. It never blocks.
 func (w *Worker) Resume() { w.loop.Resume() }
 
-// Reserve takes room for an attempt to send a message of the sender, which the caller
-// stores under a lease and with its first attempt counted. It returns false if other
-// messages go first. Otherwise the caller calls send once, with whether the message is
-// stored.
+// Reserve reserves a delivery attempt for a message of the sender that the caller is about
+// to store, with LeaseUntil set and Attempts 1. Then no worker needs to claim the message.
+// Reserve returns false if other messages go first. Otherwise the caller must call send
+// once. stored is false if the message could not be stored.
 func (w *Worker) Reserve(senderID string) (send func(m storage.Message, stored bool), ok bool) {
 	return w.loop.Reserve(senderID)
 }

@@ -1,6 +1,6 @@
-// Package limit limits how often somebody may do something. It answers for which
-// network a request counts, and has the generic cell rate algorithm (GCRA) in two
-// forms.
+// Package limit limits the rate of events, such as requests of a client address. It
+// determines the network under which an address is counted, and has the generic cell rate
+// algorithm (GCRA) in two forms.
 //
 //	limit.go    Limit, and the algorithm
 //	memory.go   Memory counts in this process

@@ -10,14 +10,14 @@ import (
 	"latchkey/storage"
 )
 
-// Store stores budgets; *gormstore.Store is one.
+// Store stores budgets; *gormstore.Store implements it.
 type Store interface {
 	// Charge charges all budgets. If one is used up, it charges none and returns a
 	// *storage.LimitError.
 	Charge(ctx context.Context, now time.Time, charges ...storage.Charge) error
 }
 
-// Digester computes keyed digests; *keys.Peppers is one.
+// Digester computes keyed digests; *keys.Peppers implements it.
 type Digester interface {
 	Digest(purpose string, parts ...string) storage.Digest
 }

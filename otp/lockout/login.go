@@ -16,11 +16,11 @@ type Guess struct {
 // Next returns the lockout state of a login after a failed guess at the time now.
 // It works the same for an unknown username.
 //
-// The guess counts for the login. It also counts for the login's codes if it could
-// have hit one, and for the source address if that is known. Each counter follows
-// the policy by itself, see Fail. A guess that a lock refused, see Refused, does not
-// count. A guess at a password and a code of which a lock refused only one counts
-// for the counters that are not locked.
+// The guess counts for the login. It also counts for the login's codes if it could have hit
+// one, and for the source address if that is known. Fail is applied to each counter
+// separately. A guess that a lock refused, see Refused, does not count. A guess at a
+// password and a code of which a lock refused only one counts for the counters that are not
+// locked.
 //
 // The version rises in any case, because every attempt must cost the same write.
 func Next(p *storage.Principal, g Guess, now time.Time) storage.Lockout {

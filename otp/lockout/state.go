@@ -80,8 +80,8 @@ func (s State) Record(sourceID string, next storage.Lockout) State {
 	return s
 }
 
-// From returns what an attempt from the address reads: its source, if that is known, and
-// the lockout state with the counter of the source. An empty address is not known.
+// From returns the known source with the address, and the lockout state with the counter of
+// that source. If the address is empty or not known, the source and its counter are zero.
 func (s State) From(address string) (storage.Source, storage.Lockout) {
 	at := slices.IndexFunc(s.Sources, func(k KnownSource) bool { return address != "" && k.Address == address })
 	return s.at(at)
@@ -112,7 +112,8 @@ func (s State) indexOf(sourceID string) int {
 	return slices.IndexFunc(s.Sources, func(k KnownSource) bool { return sourceID != "" && k.ID == sourceID })
 }
 
-// principal returns what an attempt from the source reads.
+// principal returns a principal with the policy, the source and the lockout state for an
+// attempt from the source.
 func (s State) principal(p storage.LockoutPolicy, sourceID string) storage.Principal {
 	read := storage.Principal{Policy: p}
 	read.Source, read.Lockout = s.Of(sourceID)

@@ -37,8 +37,8 @@ type Config struct {
 	TrustURL func(ctx context.Context, realmID, url string) (bool, error)
 	// SiteName is the site's name in mails of senders without a SiteName.
 	SiteName string
-	// Allow lists the private, loopback and other special-purpose addresses that
-	// may be called. All others of them are refused.
+	// Allow lists the private, loopback and other special-purpose addresses that may be
+	// called. Special-purpose addresses that are not in it are refused.
 	Allow []netip.Prefix
 	// AllowPlaintext allows senders with storage.PlainSMTP, which send without TLS.
 	AllowPlaintext bool

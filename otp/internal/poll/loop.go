@@ -75,10 +75,10 @@ type reservation struct {
 	admitted chan bool
 }
 
-// Reserve takes room for one item that the caller stores in the queue under a lease of its
-// own. So the item needs no claim. It reports false if the loop has something else to do:
-// items that wait go first. Otherwise the caller must call give once, with whether the item
-// is stored. Reserve does not wait for other items.
+// Reserve reserves room for one item that the caller is about to store in the queue with a
+// lease. Then the item need not be claimed. Reserve returns false if the loop is busy,
+// because waiting items go first. It does not wait for them. If it returns true, the caller
+// must call give once. stored is false if the item could not be stored.
 func (l *Loop[T]) Reserve(key string) (give func(item T, stored bool), ok bool) {
 	r := reservation{key, make(chan bool, 1)}
 	select {
@@ -109,10 +109,10 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// Run claims and processes items until ctx ends. Then it waits for the items in
-// progress and returns. The end of ctx does not cancel Work, only WorkLimit does. It
-// leaves a running claim two seconds: the database may have committed it already, and
-// the items of an answer that is not read would be leased by nobody.
+// Run claims and processes items until ctx ends. Then it waits for the items in progress
+// and returns. The end of ctx does not cancel Work, only WorkLimit does. A claim that is
+// running gets two more seconds: the database may have committed it already, and without
+// its result the claimed items would wait until their lease ends.
 func (l *Loop[T]) Run(ctx context.Context) {
 	var claims, works outage
 	busy, due, pause := 0, true, interval
