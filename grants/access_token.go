@@ -40,7 +40,7 @@ type AccessTokens interface {
 	Mint(ctx context.Context, t AccessToken) (string, error)
 }
 
-// MintFunc is a function as AccessTokens.
+// MintFunc is an adapter that lets a function be used as AccessTokens.
 type MintFunc func(ctx context.Context, t AccessToken) (string, error)
 
 // Mint implements AccessTokens.
@@ -68,9 +68,9 @@ func (t AccessToken) Claims(issuer string, audience ...string) map[string]any {
 	return claims
 }
 
-// AccessTokenPreparer is implemented by AccessTokens that can do beforehand all that may
-// fail. Only with one are one-time passwords and refresh tokens used up in the statement
-// that reads their login.
+// AccessTokenPreparer is implemented by AccessTokens that can do everything that may fail
+// before the grant takes effect. The handlers then use a one-time password or refresh token
+// in the same statement that reads its login. With other AccessTokens they take two steps.
 type AccessTokenPreparer interface {
 	// Prepare returns a function that signs an access token of the client for the
 	// resources (RFC 8707). The function fails only for a token that no key could

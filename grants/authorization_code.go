@@ -14,11 +14,10 @@ import (
 
 // AuthorizationStore is the part of a store that the authorization code grant needs.
 type AuthorizationStore interface {
-	// Authorization reads an authorization with its user, or answers
-	// storage.ErrNotFound.
+	// Authorization reads an authorization with its user, or returns storage.ErrNotFound.
 	Authorization(ctx context.Context, id string) (storage.AuthorizationState, error)
-	// RedeemAuthorization uses an authorization code and begins the token family, or
-	// answers storage.ErrRefused and changes nothing.
+	// RedeemAuthorization uses an authorization code and begins the token family, or returns
+	// storage.ErrRefused and changes nothing.
 	RedeemAuthorization(ctx context.Context, use storage.AuthorizationUse) error
 	// RevokeFamily revokes a family for good.
 	RevokeFamily(ctx context.Context, id string, now time.Time) error

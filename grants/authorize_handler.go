@@ -23,8 +23,8 @@ import (
 // uses nothing up. The sign-in needs no call of Settle or Abandon.
 //
 // The code is for the scopes that the server granted (GrantScope). If it granted none, the
-// code is for the requested scopes. A server whose users consent asks them before, and
-// answers a refusal with access_denied.
+// code is for the requested scopes. A server that asks users for consent does so before
+// NewAuthorizeResponse, and answers a refusal with access_denied.
 type AuthorizeHandler struct {
 	Issuer        string // of the server; each response with a code has it as iss (RFC 9207)
 	Clients       ClientStore

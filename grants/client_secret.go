@@ -17,7 +17,7 @@ import (
 // clientSecretPurpose separates the digests of client secrets from all others.
 const clientSecretPurpose = "client_secret"
 
-// Digester makes and checks keyed digests; *keys.Peppers is one.
+// Digester makes and checks keyed digests; *keys.Peppers implements it.
 type Digester interface {
 	Digest(purpose string, parts ...string) storage.Digest
 	Matches(d storage.Digest, purpose string, parts ...string) bool

@@ -11,9 +11,9 @@ import (
 	"latchkey/storage"
 )
 
-// directGrant is a grant that takes effect in the statement that reads the login. All
-// that can fail is done before: the signing key is chosen, the refresh token is made.
-// If the token cannot be signed nevertheless, what took effect is taken back.
+// directGrant is a grant that takes effect in the statement that reads the login. All that
+// can fail is done before: the signing key is chosen, the refresh token is made. If signing
+// the token fails nevertheless, the effect is undone.
 type directGrant struct {
 	mint         func(AccessToken) (string, error)
 	family       *storage.TokenFamily // that begins with the sign-in; nil: none
@@ -24,10 +24,10 @@ type directGrant struct {
 // directly. They are an argument of the statement.
 const maxAdmitted = 100
 
-// prepareDirect returns a directGrant, or nil if the request has to take two steps. It
-// has if the access tokens cannot be prepared, or if the session has something else to
-// confirm before the grant takes effect. An error of the preparation is left to the two
-// steps, which decide first whether the credential is right.
+// prepareDirect returns a directGrant, or nil if the request must take two steps. Two steps
+// are needed if the access tokens cannot be prepared, or if the session has a Confirm or
+// Keep function. prepareDirect also returns nil if the preparation fails: the two steps
+// first decide whether the credential is right, and then return the error.
 func prepareDirect(ctx context.Context, tokens AccessTokens, c *storage.Client, s *Session) *directGrant {
 	preparer, ok := tokens.(AccessTokenPreparer)
 	if !ok || s.Confirm != nil || s.Keep != nil {
@@ -74,8 +74,8 @@ func (i issuer) verifyDirect(ctx context.Context, c *storage.Client, s *Session,
 	return nil
 }
 
-// directSignIn issues the token t of a sign-in that has taken effect: it mints, records
-// the success and answers. If it cannot mint, it takes the sign-in back.
+// directSignIn issues the token t of a sign-in that has taken effect: it mints, records the
+// success and answers. If it cannot mint, it undoes the sign-in.
 func (i issuer) directSignIn(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder, s *Session, t AccessToken) error {
 	if s.direct.family != nil {
 		t.FamilyID = s.direct.family.ID
@@ -101,7 +101,7 @@ type FamilyUser interface {
 	// storage.FamilyUse. Otherwise it changes nothing and returns false. After true with
 	// an error, the caller calls RestoreFamily.
 	UseFamily(ctx context.Context, use storage.FamilyUse) (storage.FamilyState, bool, error)
-	// RestoreFamily takes back what UseFamily did. f is the family that it returned.
+	// RestoreFamily undoes UseFamily. f is the family that UseFamily returned.
 	RestoreFamily(ctx context.Context, f storage.TokenFamily) error
 }
 
@@ -134,7 +134,7 @@ func (h *Refresh) useDirectly(ctx context.Context, c *storage.Client, s *Session
 }
 
 // answerDirectly mints the token of a refresh token that is used already, and answers. If
-// it cannot mint, it takes the use back.
+// it cannot mint, it undoes the use.
 func (h *Refresh) answerDirectly(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder, s *Session, t AccessToken) error {
 	next, err := h.RefreshTokens.At(s.refresh.token, s.refresh.family.Generation)
 	var signed string

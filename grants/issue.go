@@ -11,10 +11,11 @@ import (
 	"latchkey/storage"
 )
 
-// tokenFor returns the content of the token of a session, the same way for every grant.
-// The time of issue of a token that is made from another is when that was read, so that
-// a revocation in between also ends the new token. Such a token keeps the family of the
-// other and expires no later. Otherwise a stolen token could be renewed for ever.
+// tokenFor returns the content of the token of a session, the same way for every grant. The
+// issue time of a token that is made from a subject token is the time at which the subject
+// token was read, so that a revocation in between also ends the new token. The new token
+// keeps the family of the subject token and expires no later. Otherwise a stolen token
+// could be renewed for ever.
 func tokenFor(c *storage.Client, s *Session, scope []string, now time.Time) AccessToken {
 	t := AccessToken{
 		Client: c, Member: s.Member, Scope: scope, AMR: s.AMR, Purpose: s.Purpose, AuthTime: s.AuthTime,
@@ -77,8 +78,9 @@ func (i issuer) signIn(ctx context.Context, r fosite.AccessRequester, w fosite.A
 	return asGrantError(i.settle(ctx, w, s, family))
 }
 
-// settle lets a sign-in take effect, together with what uses up a token or keeps the
-// response.
+// settle lets a sign-in take effect. It does so in the transaction that uses up the
+// selection token, or within Session.Keep for a one-time password. If the sign-in was not
+// settled, it records that.
 func (i issuer) settle(ctx context.Context, w fosite.AccessResponder, s *Session, family *storage.TokenFamily) error {
 	settled := false
 	settle := func(ctx context.Context) error {

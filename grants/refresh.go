@@ -13,11 +13,10 @@ import (
 
 // FamilyStore is the part of a store that the refresh grant needs.
 type FamilyStore interface {
-	// Family reads a refresh token family and its user, or answers
-	// storage.ErrNotFound.
+	// Family reads a refresh token family and its user, or returns storage.ErrNotFound.
 	Family(ctx context.Context, id string) (storage.FamilyState, error)
 	// AdvanceFamily moves a family that is not revoked from the generation next.From
-	// to the following one. It answers storage.ErrStale if the family has another
+	// to the following one. It returns storage.ErrStale if the family has another
 	// generation.
 	AdvanceFamily(ctx context.Context, id string, next storage.FamilyAdvance) error
 	// RevokeFamily revokes a family for good.

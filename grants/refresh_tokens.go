@@ -18,7 +18,7 @@ import (
 // recognise them.
 const refreshPrefix = "lkr_"
 
-// MACer authenticates refresh tokens under a pepper; *keys.Peppers is one.
+// MACer authenticates refresh tokens under a pepper; *keys.Peppers implements it.
 type MACer interface {
 	// MAC returns the HMAC-SHA-256 of data under the pepper with that id, or false
 	// if there is none.

@@ -55,14 +55,14 @@ type Session struct {
 	Audience  []string   // of a token without Resources; empty: the server's default
 	JKT       string     // thumbprint of the key whose possession was proven (RFC 9449 §4.3); empty: none
 
-	// Confirm is called right before a grant takes effect, and can still refuse it
-	// by an error. It is the place to use up what else the request presents, such as
-	// a proof that is good once. nil: nothing is called.
+	// Confirm is called right before a grant takes effect, and can still refuse it by an
+	// error. Use it to mark other single-use values of the request as used, such as the jti
+	// of a DPoP proof (RFC 9449 §11.1). nil: nothing is called.
 	Confirm func(ctx context.Context) error
 
-	// Keep is called with the response of a sign-in by a one-time password, right before
-	// it takes effect. It calls settle, which lets it take effect, and may store the
-	// response in the same transaction. nil: settle is called.
+	// Keep is called with the response of a sign-in by a one-time password, right before the
+	// sign-in takes effect. Keep must call settle, which lets the sign-in take effect, and
+	// may store the response in the same transaction. nil: the response is not stored.
 	Keep KeepFunc
 
 	expires           map[fosite.TokenType]time.Time

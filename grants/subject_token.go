@@ -62,14 +62,14 @@ type SelectionToken struct {
 type MemberStore interface {
 	// Members lists the memberships, the oldest first.
 	Members(ctx context.Context, userUID string, offset, limit int) (storage.Page[storage.Member], error)
-	// Member reads the membership in the account with that ID. It answers
+	// Member reads the membership in the account with that ID. It returns
 	// storage.ErrNotFound if there is none, or the account is not active.
 	Member(ctx context.Context, userUID, accountID string) (storage.Member, error)
 }
 
 // ProfileStore reads password profiles.
 type ProfileStore interface {
-	// PasswordProfile reads a profile by its id, or answers storage.ErrNotFound.
+	// PasswordProfile reads a profile by its id, or returns storage.ErrNotFound.
 	PasswordProfile(ctx context.Context, id string) (storage.PasswordProfile, error)
 }
 

@@ -19,7 +19,7 @@ import (
 	"latchkey/storage"
 )
 
-// ClientStore reads the policies of clients; *gormstore.Store is one.
+// ClientStore reads the policies of clients; *gormstore.Store implements it.
 type ClientStore interface {
 	// Client returns the client with that id, or storage.ErrNotFound.
 	Client(ctx context.Context, id string) (storage.Client, error)

@@ -20,16 +20,15 @@ type Store interface {
 	// any other.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 	// RecordFailure writes the next lockout state, and the request for a message
-	// about a lock if notice is not nil. It answers storage.ErrStale and writes
+	// about a lock if notice is not nil. It returns storage.ErrStale and writes
 	// nothing if the state in p is outdated.
 	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error
-	// SettleLogin lets a success take effect, all or nothing. It answers
-	// storage.ErrRefused if the login was locked or disabled, or the code used,
-	// since it was read.
+	// SettleLogin lets a success take effect, all or nothing. It returns storage.ErrRefused
+	// if the login was locked or disabled, or the code used, since it was read.
 	SettleLogin(ctx context.Context, s storage.Settlement) error
 }
 
-// CodeMatcher checks one-time passwords; *otp.Codes is one.
+// CodeMatcher checks one-time passwords; *otp.Codes implements it.
 type CodeMatcher interface {
 	// Match reports whether presented is the live code of the login, for that
 	// client and one of the purposes. It must take the same time if the login has
@@ -37,7 +36,7 @@ type CodeMatcher interface {
 	Match(p storage.Principal, clientID string, purposes []storage.Purpose, presented string, now time.Time) bool
 }
 
-// PasswordVerifier makes and checks hashes of permanent passwords; *Hasher is one.
+// PasswordVerifier makes and checks hashes of permanent passwords; *Hasher implements it.
 type PasswordVerifier interface {
 	Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error)
 	Hash(ctx context.Context, password string) (string, error)
@@ -299,11 +298,11 @@ func (a *Authenticator) refuse(ctx context.Context, c *storage.Client, p storage
 // repeatWindow is how long after a redemption the same code is not counted as a failure.
 const repeatWindow = time.Minute
 
-// isRepeated reports whether the attempt presents the code with which the login signed
-// in less than repeatWindow ago. A client whose connection broke does that: it does not
-// know that it succeeded. The attempt is refused like any other, but it is not a guess:
-// who presents the code has had it. Nobody learns anything from the difference, because
-// the code is worth nothing any more. One digest is computed for every attempt.
+// isRepeated reports whether the attempt presents the code with which the login signed in
+// less than repeatWindow ago. A client does that if its connection broke before it got the
+// answer. The attempt is refused, but it is not counted as a guess, because its sender had
+// the right code. The difference reveals nothing useful, because the code is already used.
+// One digest is computed for every attempt.
 func (a *Authenticator) isRepeated(c *storage.Client, p storage.Principal, at Attempt) bool {
 	usedAt := p.Login.Code.UsedAt
 	p.Login.Code.UsedAt = time.Time{} // so that the digests are compared

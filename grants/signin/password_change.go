@@ -18,19 +18,18 @@ type PasswordStore interface {
 	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error
 	// PasswordProfile reads a password profile by its id.
 	PasswordProfile(ctx context.Context, id string) (storage.PasswordProfile, error)
-	// VerificationCode reads the verification code of a login. It answers
+	// VerificationCode reads the verification code of a login. It returns
 	// storage.ErrNotFound if there is none.
 	VerificationCode(ctx context.Context, loginID string) (storage.VerificationCode, error)
 	// FormerPasswords returns the hashes of the last n passwords of a login, the
 	// newest first, with the present one.
 	FormerPasswords(ctx context.Context, loginID string, n int) ([]string, error)
-	// ChangePassword lets a change take effect, all or nothing. It answers
-	// storage.ErrRefused if the login was disabled or the code used since they were
-	// read.
+	// ChangePassword lets a change take effect, all or nothing. It returns
+	// storage.ErrRefused if the login was disabled or the code used since they were read.
 	ChangePassword(ctx context.Context, c storage.PasswordChange) error
 }
 
-// VerificationMatcher checks verification codes; *otp.Codes is one.
+// VerificationMatcher checks verification codes; *otp.Codes implements it.
 type VerificationMatcher interface {
 	// MatchVerification reports whether presented is that code, live and for that
 	// client. It must take the same time for the zero code.

@@ -19,13 +19,12 @@ type CodeRedeemer interface {
 	// see storage.Redemption. Otherwise it changes nothing and returns false. After
 	// true with an error, the caller calls RestoreCode.
 	RedeemCode(ctx context.Context, r storage.Redemption) (storage.Redeemed, bool, error)
-	// RestoreCode takes back what RedeemCode did. A code that was replaced meanwhile
-	// stays replaced.
+	// RestoreCode undoes RedeemCode. A code that was replaced meanwhile stays replaced.
 	RestoreCode(ctx context.Context, r storage.Redemption, done storage.Redeemed) error
 }
 
 // NameDigester computes the digest of a one-time password by the name of its login;
-// *otp.Codes is one.
+// *otp.Codes implements it.
 type NameDigester interface {
 	DigestByName(key storage.LoginKey, code string) storage.Digest
 	// CodeLength returns the number of characters of a code as it was generated.
@@ -125,8 +124,8 @@ func (a *Authenticator) learn(c *storage.Client, at *Attempt, s *SignIn) {
 	}
 }
 
-// TakeBack takes back a sign-in that took effect in Verify, so that its code can be
-// used again. The caller also calls Abandon. It does nothing for other sign-ins.
+// TakeBack undoes a sign-in that took effect in Verify, so that its code can be used again.
+// The caller also calls Abandon. It does nothing for other sign-ins.
 func (a *Authenticator) TakeBack(ctx context.Context, s *SignIn) error {
 	if s.redeemed == nil {
 		return nil
@@ -141,24 +140,25 @@ const (
 	maxGrants = 8    // grants of one kind
 )
 
-// learntGrants remembers which roles the users of a client have and which of them they
-// are granted. A statement that begins a token family must know the scope, and the roles
-// are read by it. Most users have the same roles as others. The roles are not trusted:
-// the statement compares where they come from, and the caller what is granted.
+// learntGrants caches scopes of the users of a client, by the source of their roles. A
+// statement that begins a token family needs the scope, but reads the roles only while it
+// runs. Most users have the same roles as others, so a cached scope usually fits. The cache
+// is not trusted: the statement compares the RoleSource of the user, and the caller
+// compares the scope.
 type learntGrants struct {
 	mu     sync.Mutex
 	byKind map[requestKind]*grantsOfKind
 }
 
-// requestKind is what the scope depends on besides the user.
+// requestKind holds the values that the scope depends on, besides the user.
 type requestKind struct {
 	clientID, requested string
 	clientVersion       int64
 }
 
 type grantsOfKind struct {
-	codeLength int                 // of the codes; another text is not worth a statement
-	grants     []storage.RoleGrant // the one learnt last in front; never changed in place
+	codeLength int                 // of the codes; the statement is not tried for texts of another length
+	grants     []storage.RoleGrant // the latest first; never changed in place
 }
 
 func kindOf(c *storage.Client, requested []string) requestKind {

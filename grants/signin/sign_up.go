@@ -25,15 +25,14 @@ var (
 
 // NewLoginStore is the part of a store that new logins need.
 type NewLoginStore interface {
-	// PasswordProfile reads a password profile by its id, or answers
-	// storage.ErrNotFound.
+	// PasswordProfile reads a password profile by its id, or returns storage.ErrNotFound.
 	PasswordProfile(ctx context.Context, id string) (storage.PasswordProfile, error)
 	// Rules returns what a password of the user must satisfy in the profile.
 	Rules(ctx context.Context, profileID string, u storage.User) (storage.PasswordRules, error)
 }
 
 // PasswordPreparer checks and hashes the password of a login that does not exist yet;
-// *Passwords is one.
+// *Passwords implements it.
 type PasswordPreparer interface {
 	Prepare(ctx context.Context, p *storage.Principal, password string) (storage.PasswordChange, error)
 }
@@ -53,7 +52,7 @@ type SignUps struct {
 	MinPasswordLength int
 }
 
-// LoginRequest is the login that somebody asks for.
+// LoginRequest describes the login to create.
 type LoginRequest struct {
 	ProfileID string
 	Username  string

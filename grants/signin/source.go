@@ -9,9 +9,9 @@ import (
 	"latchkey/storage"
 )
 
-// LoginKey returns the key of the login that somebody at the address from names. The
-// username is as typed. The invalid address stands for an unknown one. Addresses of
-// one network may be one source, see limit.Source.
+// LoginKey returns the key for an attempt at a login of the password profile. username is
+// as typed. from is the address of the user; an invalid one means that it is unknown.
+// Addresses of one network may be one source, see limit.Source.
 func LoginKey(profileID, username string, from netip.Addr) storage.LoginKey {
 	return storage.LoginKey{
 		ProfileID: profileID, UsernameKey: otp.NormalizeUsername(username), Source: limit.Source(from),

@@ -4,16 +4,18 @@
 //
 // [Store] turns such a store into all that a server with one-time passwords needs. It
 // implements signin.Store, grants.FamilyStore, grants.AuthorizationStore, otp.CodeStore,
-// keys.KeyStore and keys.PepperStore. The users stay where they are: a function reads one
-// by name.
+// keys.KeyStore and keys.PepperStore. The server keeps its own users: a function of the
+// server reads a user by name.
 //
-// The package decides everything, and the values are opaque. Lockouts are the arithmetic
-// of lockout.Apply. So a store cannot get a rule wrong, and need not be changed when a
-// rule does. grants/granttest proves that a store keeps the promises of [States].
+// The package makes all decisions, and the values are opaque to the server's store.
+// Lockouts are computed by lockout.Apply. So the server's store has no rules, and need not
+// be changed when a rule changes. The package grants/granttest tests that a store meets the
+// requirements of [States].
 //
 // One value holds the lockout, the known sources and the current code of a login. So one
-// compare-and-swap decides between a success, a failure that locks, and a second use of
-// the code. Names that nobody has get a value too. Their keys look the same.
+// compare-and-swap decides between a success, a failure that locks, and a second use of the
+// code. Failed attempts for unknown names are stored in values too, under keys of the same
+// form.
 //
 // Use storage/gormstore instead if you want administration, several password profiles,
 // durable messages, or one round trip for a sign-in.

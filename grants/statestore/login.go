@@ -212,7 +212,7 @@ func (s *Store) IssueCode(ctx context.Context, loginID string, code storage.Code
 }
 
 // Unlock clears the failures and locks of a user, for support. name is any name of the
-// user, or one that nobody has, in the form of otp.NormalizeUsername.
+// user, or an unknown name, in the form of otp.NormalizeUsername.
 func (s *Store) Unlock(ctx context.Context, name string) error {
 	return repeat(ctx, func() error {
 		u, _, err := s.user(ctx, name)

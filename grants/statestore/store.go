@@ -17,10 +17,10 @@ type States interface {
 	// Load returns the value of a key, or nil if it has none; an empty slice is a value. It returns what the last
 	// successful Swap wrote, also if that ran on another replica.
 	Load(ctx context.Context, key string) ([]byte, error)
-	// Swap replaces values: all of them, or none. A value past its Until counts for Swap as
-	// it does for Load: present, or not. If the present value of a key is not
-	// Change.Old, it returns storage.ErrStale. When it returns nil, the values are
-	// durable. Two calls with one key never both succeed with the same Old.
+	// Swap replaces values: all of them, or none. For a value past its Until, Load and Swap
+	// must agree whether the key has it. If the present value of a key is not Change.Old, it
+	// returns storage.ErrStale. When it returns nil, the values are durable. Two calls with
+	// one key never both succeed with the same Old.
 	Swap(ctx context.Context, changes ...Change) error
 }
 
@@ -38,12 +38,14 @@ const MaxKeyBytes = 64
 // User is a user of the server, as far as signing in needs it.
 type User struct {
 	ID string // is never changed or given to another user; the subject of tokens
-	// Name is the one of the user's names that has the failures, the lock and the code of
-	// all. It is required if Config.User finds a user by several names, such as a username
-	// and an e-mail address. Otherwise each name allows the whole budget of guesses.
+	// Name is the name under which the failures, the lock and the code of the user are
+	// stored, whichever name the user types. It is required if Config.User finds a user by
+	// several names, such as a username and an e-mail address. Without it, each name would
+	// allow the whole budget of guesses.
 	//
-	// Config.User finds the user by it. It is in the form of otp.NormalizeUsername. Its
-	// change ends locks, codes and refresh tokens. Empty: the name that Config.User got.
+	// Config.User must find the user by Name. It has the form of otp.NormalizeUsername. If
+	// it changes, locks, codes and refresh tokens of the user end. Empty: the name that was
+	// passed to Config.User.
 	Name          string
 	Email         string
 	Phone         string
@@ -56,10 +58,9 @@ type User struct {
 // Config configures a Store. States and User are required.
 type Config struct {
 	States States
-	// User returns the user with that name, or storage.ErrNotFound. The name is in the
-	// form of otp.NormalizeUsername: NFKC, case-folded, trimmed. If the users are stored
-	// otherwise, keep the normal form in a column of its own. See User.Name for users
-	// with several names.
+	// User returns the user with that name, or storage.ErrNotFound. The name is in the form
+	// of otp.NormalizeUsername: NFKC, case-folded, trimmed. If your table has usernames in
+	// another form, add a column with this form. See User.Name for users with several names.
 	User func(ctx context.Context, name string) (User, error)
 	// Member returns the membership of a user in an account by the UIDs of both, or
 	// storage.ErrNotFound. Refresh tokens that are scoped to an account need it. nil: a
@@ -140,8 +141,9 @@ func (e *entry[T]) swap(ctx context.Context, s *Store, until time.Time, more ...
 	return unavailable("swap "+e.key, s.states.Swap(ctx, append([]Change{first}, more...)...))
 }
 
-// maxTries is how often a change is tried. Each stale one means that another change of the
-// same value succeeded meanwhile, so so many in a row mean that the store cannot swap.
+// maxTries is the highest number of attempts at a change. Each storage.ErrStale means that
+// another change of the same value succeeded meanwhile. So many of them in a row mean that
+// Swap of the server's store does not work.
 const maxTries = 1000
 
 // repeat calls decide until it does not return storage.ErrStale, ctx ends, or maxTries are

@@ -29,7 +29,7 @@ type Store struct {
 	Now      time.Time
 	Logins   map[storage.LoginKey]*storage.Principal
 	Sources  map[storage.LoginKey]*KnownSource   // by login and address
-	Unknown  storage.Lockout                     // of names that nobody has
+	Unknown  storage.Lockout                     // of unknown names
 	Profiles map[string]string                   // realm by profile
 	Renewals map[string]storage.VerificationCode // by login
 	Former   map[string][]string                 // hashes by login, newest first
