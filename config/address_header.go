@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// takenHeaders already have a meaning.
+// takenHeaders are headers that have another meaning already, so they cannot carry the
+// address of a user.
 var takenHeaders = [...]string{
 	"Authorization", "Proxy-Authorization", "Cookie", "Host", "Dpop", "Origin", "Connection", "Transfer-Encoding", "Upgrade",
 	"Accept", "Content-Type", "Content-Length", "Content-Encoding", "User-Agent", "If-Match", "If-None-Match",

@@ -24,7 +24,7 @@ type Config struct {
 	OpsListen      string `env:"OPS_LISTEN" default:"127.0.0.1:8081" meaning:"Address that serves /healthz, /readyz and /metrics, as host:port. Do not expose it to the public."`
 	TLSCertFile    string `env:"TLS_CERT_FILE" derived:"none" meaning:"File with the TLS certificate of listen and its chain, in PEM. It is read again within ten seconds when it changes. Empty: plain HTTP, behind a proxy that terminates TLS."`
 	TLSKeyFile     string `env:"TLS_KEY_FILE" derived:"none" meaning:"File with the private key of tls_cert_file, in PEM."`
-	HealthOnListen bool   `env:"HEALTH_ON_LISTEN" default:"false" meaning:"Serves /healthz at listen as well, for load balancers that can ask only the port that they send requests to. It answers 503 while the server stops, and does not ask the database."`
+	HealthOnListen bool   `env:"HEALTH_ON_LISTEN" default:"false" meaning:"Serves /healthz at listen as well, for load balancers that can check only the port to which they send requests. /healthz answers 503 while the server stops, and does not query the database."`
 
 	PlainHTTP bool       `env:"PLAIN_HTTP" default:"false" meaning:"Allows listen to be reachable from other machines without TLS in front of it, that is, without an https issuer and without trusted_proxies. Anybody on the network path can then read passwords and codes."`
 	Issuer    string     `env:"ISSUER" derived:"that of the servers that run on the database, otherwise http://LISTEN" meaning:"URL by which clients reach the server: the iss of every token and the base of the metadata. It must be in its normal form: lower case, an ASCII host, no trailing slash. If it has a path, everything is served below that path, and also at the root, for proxies that remove the path. All servers of a database must have the same issuer."`
@@ -33,13 +33,13 @@ type Config struct {
 	DPoPNonce bool       `env:"DPOP_NONCE" default:"false" meaning:"Requires a nonce of this server in every DPoP proof (RFC 9449 section 8), so that proofs cannot be made in advance."`
 
 	DatabaseURL       DatabaseURL   `env:"DATABASE_URL" default:"sqlite:latchkey.db" secret:"true" meaning:"sqlite:PATH or postgres://…. A flag must not contain a password, because the list of processes shows it: use the variable or a file."`
-	DatabaseDirectURL DatabaseURL   `env:"DATABASE_DIRECT_URL" derived:"database_url" secret:"true" meaning:"The same PostgreSQL database as database_url, but not through its connection pooler: used for migrations, and to hear of changes at once. Without it the server works behind a pooler as well, and asks for changes four times a second."`
+	DatabaseDirectURL DatabaseURL   `env:"DATABASE_DIRECT_URL" derived:"database_url" secret:"true" meaning:"The same PostgreSQL database as database_url, but not through its connection pooler: used for migrations, and for notifications of changes. Without it the server also works behind a pooler, but polls for changes four times a second."`
 	DatabaseMaxConns  int           `env:"DATABASE_MAX_CONNS" default:"16" meaning:"Largest number of PostgreSQL connections, 1 to 1000. Lists use an eighth of them, but at least one. Not used with SQLite."`
 	DatabaseWait      time.Duration `env:"DATABASE_WAIT" default:"60s" meaning:"How long serve waits at its start for a PostgreSQL server that does not answer, or is starting. 0s: it ends at once. At most 1h."`
 	MasterKey         MasterKey     `env:"MASTER_KEY" derived:"with SQLite, the file PATH.key beside the database, created when absent" secret:"only" meaning:"Key that seals secrets at rest: 32 bytes in base64. In a comma-separated list, the first key seals and all keys open. Required with PostgreSQL."`
 
 	LogLevel     zerolog.Level `env:"LOG_LEVEL" default:"info" meaning:"Lowest level that is logged: trace, debug, info, warn, error or disabled."`
-	LogFormat    string        `env:"LOG_FORMAT" default:"json" meaning:"How lines of the log look: json, or text for people at a terminal."`
+	LogFormat    string        `env:"LOG_FORMAT" default:"json" meaning:"Format of the log: json, or text for people at a terminal."`
 	SigningAlg   string        `env:"SIGNING_ALG" derived:"ES256, and RS256 for API clients that are created through /v1" meaning:"JWS algorithm of the tokens of clients without one of their own: ES256, RS256 or EdDSA. OrderCloud's own libraries verify RSA signatures only."`
 	JWKSMaxAge   time.Duration `env:"JWKS_MAX_AGE" default:"1h" meaning:"How long others may cache the key set. A new key is announced this long before it signs. 1s to 24h."`
 	KeyRotation  time.Duration `env:"KEY_ROTATION" default:"2160h" meaning:"How long a key signs before its successor takes over. A retired key stays published for a month, so short times make a long key set. From 1h to 87600h, and at least twice jwks_max_age. 0: keys rotate by command only."`
@@ -54,9 +54,9 @@ type Config struct {
 	PageTemplates       string         `env:"PAGE_TEMPLATES" derived:"the embedded files" meaning:"Directory with template, texts, style sheet and images of the sign-in pages."`
 	SiteName            string         `env:"SITE_NAME" derived:"the host of the issuer" meaning:"Name of the site in mails of senders that have no name of their own."`
 
-	OTPLimitRecipient    Rates          `env:"OTP_LIMIT_RECIPIENT" default:"5/10m,30/24h" meaning:"How many messages of all types may be requested for one username or e-mail address of a password profile, and how many one login and one mailbox get. Names that nobody has count too. 5/10m is 5 at once and one more every 2 minutes. With 30/24h it is also no more than 30 and one more every 48 minutes. Requests for a name beyond the limit are answered 429. Messages to a login or a mailbox beyond it are not sent, and the answer is the same. Logins with one e-mail address share its mailbox. 0: no limit."`
-	OTPLimitClient       Rate           `env:"OTP_LIMIT_CLIENT" default:"0" meaning:"How many messages may be asked for through one API client, such as 600/1m. 0: no limit."`
-	OTPLimitAddress      *Rate          `env:"OTP_LIMIT_ADDRESS" derived:"60/1m for public addresses, 0 for loopback, private, link-local and carrier-grade NAT ones (100.64.0.0/10) and those of trusted_proxies" meaning:"How many messages one IPv4 address, or one /64 of IPv6, may ask for, such as 60/1m: 60 at once and one more every second. A value that is given applies to every address. Behind a proxy name it in trusted_proxies first, or everybody shares its address; a storefront that asks on behalf of its users has one, too. 0: no limit."`
+	OTPLimitRecipient    Rates          `env:"OTP_LIMIT_RECIPIENT" default:"5/10m,30/24h" meaning:"How many messages of all types may be requested for one username or e-mail address of a password profile, and how many may be sent to one login and to one mailbox. Names without a user count too. 5/10m is 5 at once and one more every 2 minutes. With 30/24h it is also no more than 30 and one more every 48 minutes. Requests for a name beyond the limit are answered 429. Messages to a login or a mailbox beyond it are not sent, and the answer is the same. Logins with one e-mail address share its mailbox. 0: no limit."`
+	OTPLimitClient       Rate           `env:"OTP_LIMIT_CLIENT" default:"0" meaning:"How many messages may be requested through one API client, such as 600/1m. 0: no limit."`
+	OTPLimitAddress      *Rate          `env:"OTP_LIMIT_ADDRESS" derived:"60/1m for public addresses, 0 for loopback, private, link-local and carrier-grade NAT ones (100.64.0.0/10) and those of trusted_proxies" meaning:"How many messages one IPv4 address, or one /64 of IPv6, may request, such as 60/1m: 60 at once and one more every second. A value that is given applies to every address. Behind a proxy, list it in trusted_proxies first, because otherwise all callers share its address. All users of a storefront that requests messages on their behalf share the address of the storefront. 0: no limit."`
 	TrustedProxies       []netip.Prefix `env:"TRUSTED_PROXIES" derived:"none" meaning:"Comma-separated CIDR blocks of the proxies in front of the server. The header X-Forwarded-For is trusted from these addresses only."`
 	EndUserAddressHeader string         `env:"END_USER_ADDRESS_HEADER" derived:"none" meaning:"Header in which an API client with TrustEndUserAddress sends the IP address of its user, such as X-Shop-User-Address. It is trusted if the client has authenticated with a secret or a key, and ignored otherwise. A storefront whose servers sign its users in should send it, because failed sign-ins are counted by address."`
 
@@ -73,13 +73,13 @@ type Config struct {
 
 	HashConcurrency int           `env:"HASH_CONCURRENCY" derived:"number of CPUs" meaning:"How many password hashes are computed at once, 1 to 1024. Each takes about 19 MiB of memory."`
 	RequestTimeout  time.Duration `env:"REQUEST_TIMEOUT" default:"10s" meaning:"How long one request may take. 100ms to 5m."`
-	ShutdownDelay   time.Duration `env:"SHUTDOWN_DELAY" default:"1s" meaning:"How long a stop goes on accepting connections while /readyz says 503 already, so that load balancers send their requests elsewhere before the listener closes. Set it to what your load balancer needs to notice. 0s to 10m."`
-	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"15s" meaning:"How long a stop waits for requests in flight, after shutdown_delay. 100ms to 10m."`
+	ShutdownDelay   time.Duration `env:"SHUTDOWN_DELAY" default:"1s" meaning:"How long a server that stops still accepts connections. During this time /readyz answers 503, so that load balancers send their requests elsewhere before the listener closes. Set it to the time that your load balancer needs to notice. 0s to 10m."`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"15s" meaning:"How long a server that stops waits for requests in flight, after shutdown_delay. 100ms to 10m."`
 
 	IssuerDerived bool // not a setting: Issuer was computed from Listen
 }
 
-// Default returns the configuration without any source.
+// Default returns the configuration without any source: the default of each setting.
 func Default() Config {
 	var c Config
 	_ = defaultLayer().apply(&c) // a test shows that this has no faults

@@ -56,12 +56,12 @@ func issuerProblem(issuer string) string {
 	return pathProblem(below, scheme+"://"+authority)
 }
 
-// write is the part of a problem that says what to write. The URL may still
+// write returns the advice at the end of a problem: the corrected URL. The URL may still
 // have other faults. The next check reports those.
 func write(url string) string { return fmt.Sprintf("write %s", printable(url)) }
 
-// splitAuthority parts the host, brackets included, from what follows it, which
-// is empty or begins with a colon (RFC 3986 §3.2).
+// splitAuthority splits an authority (RFC 3986 §3.2) into the host, with the brackets of an
+// IPv6 address, and the rest, which is empty or begins with a colon.
 func splitAuthority(authority string) (host, port string) {
 	from := strings.LastIndex(authority, "]") + 1 // colons in brackets belong to the host
 	if colon := strings.Index(authority[from:], ":"); colon >= 0 {
@@ -100,9 +100,9 @@ func hostProblem(host, before, after string) string {
 	return ""
 }
 
-// isHostName accepts names of labels (RFC 1123 §2.1), underscores included
-// because container networks use them, and IPv4 addresses. A name whose last
-// label is a number is an address or nothing (WHATWG URL §3.5).
+// isHostName accepts names of labels (RFC 1123 §2.1), underscores included because
+// container networks use them, and IPv4 addresses. If the last label is a number, the name
+// must be an IPv4 address (WHATWG URL §3.5).
 func isHostName(host string) bool {
 	labels := strings.Split(host, ".")
 	if isNumber(labels[len(labels)-1]) {
@@ -192,8 +192,8 @@ func (c Config) AnyPort() bool {
 	return err == nil && strings.Trim(port, "0") == "" && port != ""
 }
 
-// issuerProblem checks the issuer. If the system is to choose the port, it checks
-// the issuer with some port.
+// issuerProblem checks the issuer. If the system chooses the port, it checks the issuer
+// with an arbitrary port.
 func (c Config) issuerProblem() string {
 	if c.AnyPort() {
 		c = c.WithPort(1)

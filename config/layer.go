@@ -84,8 +84,8 @@ func (l layer) apply(c *Config) Faults {
 	return faults
 }
 
-// fault returns a Fault that says what the text of the setting must be and, unless
-// it is a secret, what it is.
+// fault returns the Fault for a text that cannot be parsed. It names the expected form and,
+// unless the setting is a secret, the text.
 func (l layer) fault(s Setting) Fault {
 	problem := s.wants
 	if !s.Secret {

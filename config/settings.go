@@ -57,7 +57,7 @@ func newSetting(i int, f reflect.StructField) Setting {
 	return s
 }
 
-// wants is the message about text that is not of the type of a field.
+// wants maps the type of a field to the message for a text that does not have this type.
 var wants = map[string]string{
 	"int":               "must be a whole number",
 	"bool":              "must be true or false",

@@ -150,8 +150,8 @@ func sqlitePathProblem(path string) string {
 	return ""
 }
 
-// keyRotationProblem checks that a key signs for longer than its successor is
-// announced before.
+// keyRotationProblem checks key_rotation. A key must sign for at least twice the time for
+// which its successor is announced.
 func (c Config) keyRotationProblem() string {
 	switch {
 	case c.KeyRotation == 0:

@@ -61,8 +61,8 @@ func yamlKeys() map[string]string {
 	return keys
 }
 
-// yamlRoot returns the keys and values of the one mapping in the text, by turns. An
-// empty text has none.
+// yamlRoot returns the nodes of the one mapping in the text, keys and values alternating.
+// It returns no nodes for an empty text.
 func yamlRoot(text []byte) ([]*yaml.Node, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, more yaml.Node
