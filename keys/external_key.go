@@ -13,7 +13,7 @@ import (
 
 // ErrExternalKey is returned for a change of an external key, which the ring
 // cannot change.
-var ErrExternalKey = errors.New("the key is an external one")
+var ErrExternalKey = errors.New("the key is external")
 
 // ExternalKey is a signing key whose private half the ring never sees, such as
 // one in a key management service or a hardware security module. It is

@@ -96,7 +96,7 @@ func createFirstPepper(ctx context.Context, store PepperStore, sealer *Sealer, r
 		return nil, err
 	}
 	if len(records) == 0 {
-		return nil, errors.New("the pepper just added is not there")
+		return nil, errors.New("the store does not return the added pepper")
 	}
 	return records, nil
 }
