@@ -8,7 +8,7 @@ import (
 
 // ErrQuery says that a list does not have the field, or that a value does not have
 // the field's type. Wrapped errors name the field.
-var ErrQuery = errors.New("the list cannot be asked that")
+var ErrQuery = errors.New("invalid list query")
 
 // The cost of a Query. A store refuses a Query that costs more than MaxQueryCost
 // without running it.

@@ -180,7 +180,7 @@ func (r *Registration) Keep(ctx context.Context) error {
 			err = r.look(ctx, time.Now())
 		}
 		if err != nil && ctx.Err() == nil {
-			r.store.log.Debug().Err(err).Msg("a sign of life failed")
+			r.store.log.Debug().Err(err).Msg("sign of life or check of the other servers failed")
 		}
 		if failed && err == nil {
 			r.store.call(&r.store.onRecovery)
