@@ -42,7 +42,8 @@ func prompts() []string {
 const maxParameter = 2000
 
 // AuthorizationRequest is a request of the authorization endpoint that has been checked.
-// It travels sealed in the forms of the pages, so that a visitor writes nothing.
+// The forms of the pages contain it, sealed. So a visitor who has not signed in writes
+// nothing to the database.
 type AuthorizationRequest struct {
 	ClientID     string   `json:"c"`
 	RedirectURI  string   `json:"u"`           // where the response goes
@@ -82,8 +83,8 @@ func pageError(code, description string) error {
 }
 
 // ReadAuthorization reads and checks a request of the authorization endpoint, by GET or
-// by POST (OpenID Connect Core 1.0 §3.1.2.1). It reads no more of the database than the
-// client. Errors are *AuthorizationError, and those of reading forms and of the store.
+// by POST (OpenID Connect Core 1.0 §3.1.2.1). The client is all that it reads from the
+// database. Errors: *AuthorizationError, grants.ErrFormTooLarge, and those of the store.
 func (e *Endpoints) ReadAuthorization(w http.ResponseWriter, r *http.Request) (*AuthorizationRequest, *storage.Client, error) {
 	form, err := authorizationForm(w, r)
 	if err != nil {
@@ -104,8 +105,9 @@ func (e *Endpoints) ReadAuthorization(w http.ResponseWriter, r *http.Request) (*
 	return q, c, err
 }
 
-// authorizationForm returns the parameters of the request. A repeated parameter is
-// reported to the client, unless the client or its redirect URI is.
+// authorizationForm returns the parameters of the request. It refuses a repeated client_id
+// or redirect_uri. Other repeated parameters are refused later, because the client gets
+// that error at its redirect URI.
 func authorizationForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	form, err := readParameters(w, r)
 	if err != nil {
@@ -175,8 +177,8 @@ func (e *Endpoints) authorizedClient(ctx context.Context, form url.Values) (*sto
 	return &c, nil
 }
 
-// checkAuthorization checks the parameters of a request of the client. Errors after the
-// redirect URI is known to be the client's are sent there.
+// checkAuthorization checks the parameters of a request of the client. Once the redirect
+// URI is known to be the client's, its errors have a Request: they are sent to that URI.
 func (e *Endpoints) checkAuthorization(form url.Values, c *storage.Client) (*AuthorizationRequest, error) {
 	q := &AuthorizationRequest{ClientID: c.ID, SentURI: form.Get("redirect_uri"), State: form.Get("state")}
 	identity := slices.Contains(strings.Fields(form.Get("scope")), grants.ScopeOpenID)
@@ -204,7 +206,7 @@ func (e *Endpoints) checkAuthorization(form url.Values, c *storage.Client) (*Aut
 		return q, refuse("invalid_request", "The response_mode is not supported.")
 	}
 	for _, step := range []func(url.Values, *storage.Client, *AuthorizationRequest) (code, description string){
-		checkProtocol, checkProof, e.checkScope, checkPrompt, e.checkHints,
+		checkProtocol, checkChallenge, e.checkScope, checkPrompt, e.checkHints,
 	} {
 		if code, description := step(form, c, q); code != "" {
 			return q, refuse(code, description)
@@ -213,7 +215,7 @@ func (e *Endpoints) checkAuthorization(form url.Values, c *storage.Client) (*Aut
 	return q, nil
 }
 
-// checkProtocol checks what the response is to be.
+// checkProtocol checks the form of all parameters, the grant and the response type.
 func checkProtocol(form url.Values, c *storage.Client, _ *AuthorizationRequest) (code, description string) {
 	for name, values := range form {
 		switch {
@@ -240,9 +242,9 @@ func checkProtocol(form url.Values, c *storage.Client, _ *AuthorizationRequest) 
 	return "", ""
 }
 
-// checkProof checks the code challenge (RFC 7636 §4.3), which every client needs, and the
-// key that the code is bound to (RFC 9449 §10).
-func checkProof(form url.Values, c *storage.Client, q *AuthorizationRequest) (code, description string) {
+// checkChallenge checks the code challenge (RFC 7636 §4.3), which every client needs, and
+// the key that the code is bound to (RFC 9449 §10).
+func checkChallenge(form url.Values, c *storage.Client, q *AuthorizationRequest) (code, description string) {
 	q.Challenge, q.JKT = form.Get("code_challenge"), form.Get("dpop_jkt")
 	switch {
 	case q.Challenge == "":
@@ -277,7 +279,7 @@ func (e *Endpoints) checkScope(form url.Values, c *storage.Client, q *Authorizat
 	return "", ""
 }
 
-// checkPrompt checks how the user is to be asked.
+// checkPrompt checks prompt, max_age and acr_values: how the user must sign in.
 func checkPrompt(form url.Values, _ *storage.Client, q *AuthorizationRequest) (code, description string) {
 	q.Prompt = strings.Fields(form.Get("prompt"))
 	for _, prompt := range q.Prompt {
@@ -303,7 +305,7 @@ func checkPrompt(form url.Values, _ *storage.Client, q *AuthorizationRequest) (c
 	return "", ""
 }
 
-// checkHints reads who is expected to sign in.
+// checkHints reads login_hint, ui_locales and id_token_hint: which user is expected.
 func (e *Endpoints) checkHints(form url.Values, c *storage.Client, q *AuthorizationRequest) (code, description string) {
 	q.LoginHint, q.UILocales = form.Get("login_hint"), form.Get("ui_locales")
 	presented := form.Get("id_token_hint")

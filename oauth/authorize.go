@@ -26,7 +26,7 @@ type AuthorizationStore interface {
 	PutConsent(ctx context.Context, c storage.Consent) error
 }
 
-// AuthorizationResponse is what is sent to the redirect URI of a request: a code or an
+// AuthorizationResponse is the response to the redirect URI of a request: a code or an
 // error, with state and iss (RFC 6749 §4.1.2, RFC 9207).
 type AuthorizationResponse struct {
 	Request *AuthorizationRequest
@@ -42,7 +42,8 @@ func (e *Endpoints) respondTo(q *AuthorizationRequest, values url.Values) Author
 	return AuthorizationResponse{q, values}
 }
 
-// RespondError returns the response to a request that is refused.
+// RespondError returns the error response to a request (RFC 6749 §4.1.2.1). code is an
+// OAuth error code. description may be empty.
 func (e *Endpoints) RespondError(q *AuthorizationRequest, code, description string) AuthorizationResponse {
 	values := url.Values{"error": {code}}
 	if description != "" {
@@ -96,7 +97,7 @@ func (e *Endpoints) Authorize(ctx context.Context, q *AuthorizationRequest, u Si
 	if len(q.PushedID) > 0 {
 		err = e.cfg.Tokens.InTx(ctx, func(ctx context.Context) error {
 			until := time.Unix(q.PushedUntil, 0).Add(spentLife)
-			if !now.Before(until) { // nobody knows any more whether it was used
+			if !now.Before(until) { // the record of its use may be deleted
 				return ErrRequestUsed
 			}
 			if err := e.cfg.Tokens.SpendID(ctx, spentPushed(q), until); err != nil {
@@ -131,7 +132,8 @@ func (e *Endpoints) issueCode(ctx context.Context, u SignedIn, code *storage.Aut
 }
 
 // CheckRoles returns an error if the user cannot have a token for the request: a role is
-// missing that the client demands, or none of the requested roles can be granted.
+// missing that the client demands, or none of the requested roles can be granted. roles are
+// those of the user.
 func CheckRoles(c *storage.Client, q *AuthorizationRequest, roles []string) error {
 	identity, requested := grants.SplitScope(q.Scope)
 	_, err := grants.AuthorizedRoles(c, roles, identity, requested)

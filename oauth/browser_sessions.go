@@ -57,8 +57,9 @@ func (b *BrowserSessions) Cookie(value string) *http.Cookie {
 	return c
 }
 
-// Read returns the session of the browser with its user, or nil if there is none that
-// goes on. A request without the cookie reads nothing.
+// Read returns the session of the browser with its user. It returns nil if there is none
+// or if it has ended. Without the cookie it does not read the store. Errors are those of
+// the store.
 func (b *BrowserSessions) Read(r *http.Request) (*storage.SessionState, error) {
 	cookie, err := r.Cookie(b.CookieName())
 	if err != nil {
@@ -82,8 +83,8 @@ func (b *BrowserSessions) Read(r *http.Request) (*storage.SessionState, error) {
 }
 
 // Begin returns the session of a sign-in through the client, and the value of its cookie.
-// former is the session that the browser has, or nil: one of the same login goes on with
-// a new secret.
+// It stores nothing. former is the session that the browser has now, or nil. If it is of
+// the same login, the new session keeps its ID and gets a new secret.
 func (b *BrowserSessions) Begin(c *storage.Client, s *signin.SignIn, former *storage.SessionState) (storage.Session, string, error) {
 	p, amr, now := &s.Principal, []string{s.AMR}, b.Now().UTC().Truncate(time.Microsecond)
 	id, err := storage.NewID(b.Rand, "")
@@ -115,7 +116,8 @@ func (b *BrowserSessions) idleUntil(x *storage.Session, now time.Time) time.Time
 	return x.ExpiresAt
 }
 
-// Settle lets a sign-in take effect that begins a session and issues no code yet.
+// Settle lets a sign-in take effect and stores its session, without issuing a code. Errors
+// are those of signin.Authenticator.Settle and of the store.
 func (e *Endpoints) Settle(ctx context.Context, s *signin.SignIn, x storage.Session) error {
 	return e.authenticator.SettleSession(ctx, s, &x, nil)
 }
@@ -123,7 +125,8 @@ func (e *Endpoints) Settle(ctx context.Context, s *signin.SignIn, x storage.Sess
 // Sessions returns the sessions of browsers.
 func (e *Endpoints) Sessions() *BrowserSessions { return e.sessions }
 
-// BrowserForms returns what binds the forms of pages to browsers.
+// BrowserForms returns the protection of the pages' forms against requests that other
+// sites forge.
 func (e *Endpoints) BrowserForms() *surface.BrowserForms {
 	issuer, _ := url.Parse(e.cfg.Issuer) // New has parsed it
 	return &surface.BrowserForms{

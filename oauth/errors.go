@@ -38,8 +38,7 @@ type vendorError struct {
 	Data      any    `json:"Data"`
 }
 
-// errTokenMissing is a refusal of this package's own. writeError decides what its body
-// looks like.
+// errTokenMissing refuses a revocation or an introspection without the parameter token.
 var errTokenMissing = errors.New("token is missing")
 
 const codeOAuth = "Auth.OauthError"
@@ -63,8 +62,8 @@ var refusals = []struct {
 	{errIdempotencyKeyReused, refusal{http.StatusBadRequest, "invalid_request", "The Idempotency-Key was used for another request.", codeOAuth}},
 }
 
-// vendorCodes are OrderCloud's codes of errors that grants.RefusalOf answers; of others:
-// codeOAuth.
+// vendorCodes are OrderCloud's codes of errors that grants.RefusalOf answers. All other
+// errors have the code codeOAuth.
 var vendorCodes = []struct {
 	err  error
 	code string
@@ -116,10 +115,10 @@ func vendorCodeOf(err error) string {
 	return codeOAuth
 }
 
-// Explain returns the HTTP status and the sentence with which the OAuth endpoints
-// would answer an error of theirs. Other surfaces answer such errors in their own
-// dialect. If known is false the status is 500, and the text of the error is for the
-// log only.
+// Explain returns the HTTP status and the error_description with which the OAuth
+// endpoints answer an error. Other surfaces answer the error in their own dialect. known
+// is false for a server error: then the status is 500, and the text of the error is for
+// the log only.
 func Explain(err error) (status int, description string, known bool) {
 	r, known := classify(err)
 	return r.status, r.description, known

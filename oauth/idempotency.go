@@ -40,7 +40,7 @@ type AnswerStore interface {
 	KeptAnswer(ctx context.Context, id string, now time.Time) (storage.KeptAnswer, error)
 	// KeepAnswer returns storage.ErrConflict if an answer with the id lives.
 	KeepAnswer(ctx context.Context, a storage.KeptAnswer) error
-	// CloseAnswer lets no further request match the answer with that id.
+	// CloseAnswer makes the answer with that id match no request any more.
 	CloseAnswer(ctx context.Context, id string) error
 	InTx(ctx context.Context, do func(ctx context.Context) error) error
 }
@@ -86,9 +86,9 @@ func (e *Endpoints) repeatableRequest(r *http.Request, c *storage.Client, form u
 	return &repeatable{e, base64.RawURLEncoding.EncodeToString(id), digest}, nil
 }
 
-// mac computes a MAC over parts, so that the stored digest of a short code cannot be
-// guessed.
-func (e *Endpoints) mac(purpose string, parts ...string) ([]byte, bool) {
+// mac returns a MAC over the parts. Without the key, a short code cannot be guessed from the
+// stored value. ok is false if there is no pepper.
+func (e *Endpoints) mac(purpose string, parts ...string) (sum []byte, ok bool) {
 	encoded, err := json.Marshal(parts)
 	if err != nil {
 		return nil, false
@@ -98,8 +98,8 @@ func (e *Endpoints) mac(purpose string, parts ...string) ([]byte, bool) {
 
 // kept returns the answer to an earlier request that was the same, with the rest of its
 // token's life. found is false if there is none. It returns errIdempotencyKeyReused if
-// the earlier request was another one. Nobody gets the answer after that: otherwise who
-// knows the key could guess at the code, and no failure would be counted.
+// the earlier request was another one. The answer is not returned any more after that:
+// otherwise somebody who knows the key could guess the code without being counted.
 func (q *repeatable) kept(ctx context.Context) (answer tokenResponse, found bool, err error) {
 	now := q.endpoints.cfg.Now().UTC()
 	k, err := q.endpoints.cfg.Answers.KeptAnswer(ctx, q.id, now)
@@ -124,8 +124,8 @@ func (q *repeatable) kept(ctx context.Context) (answer tokenResponse, found bool
 }
 
 // keep is a grants.Session.Keep: the answer is stored in the transaction in which the
-// sign-in takes effect. It comes first, so that of two such requests at once the second
-// one waits.
+// sign-in takes effect. It is stored before that, so that a parallel request with the same
+// key waits.
 func (q *repeatable) keep(ctx context.Context, response fosite.AccessResponder, settle func(context.Context) error) error {
 	cfg := &q.endpoints.cfg
 	plain, err := json.Marshal(tokenBody(response))

@@ -47,7 +47,7 @@ type metadata struct {
 	EndSessionEndpoint                        string   `json:"end_session_endpoint"`
 	BackchannelLogoutSupported                bool     `json:"backchannel_logout_supported"`
 	BackchannelLogoutSessionSupported         bool     `json:"backchannel_logout_session_supported"` // logout tokens have sid
-	RequestURIParameterSupported              bool     `json:"request_uri_parameter_supported"`      // request URIs of this server are no such
+	RequestURIParameterSupported              bool     `json:"request_uri_parameter_supported"`      // false: only the request_uri of a pushed request is accepted (RFC 9126)
 	ClaimsParameterSupported                  bool     `json:"claims_parameter_supported"`
 	TokenEndpointAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`

@@ -22,8 +22,8 @@ const (
 
 	// pushedLife is how long a pushed request can be used (RFC 9126 §2.2).
 	pushedLife = 90 * time.Second
-	// spentLife is how long, after that, forms for the request are accepted and its use is
-	// remembered.
+	// spentLife is how much longer the pages accept forms for a pushed request. The server
+	// remembers for as long that the request was used.
 	spentLife = 24 * time.Hour
 )
 

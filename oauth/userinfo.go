@@ -14,8 +14,8 @@ import (
 
 const userinfoPath = "/oauth/userinfo"
 
-// userinfo is what the access token's scopes show of its user (OpenID Connect Core 1.0
-// §5.1, §5.4).
+// userinfo is the answer of the userinfo endpoint (OpenID Connect Core 1.0 §5.1). The
+// scopes of the access token decide which members it has (§5.4).
 type userinfo struct {
 	Subject           string `json:"sub"`
 	Name              string `json:"name,omitempty"`
