@@ -14,7 +14,7 @@ import (
 	"latchkey/storage"
 )
 
-// credentials are what a client presented to authenticate itself.
+// credentials are the credentials that a client presented.
 type credentials struct {
 	id, secret string
 	header     bool   // by the Authorization header

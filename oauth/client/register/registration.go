@@ -22,7 +22,7 @@ const (
 	refreshTokenTTL    = 720 * time.Hour
 	secretName         = "registration"
 
-	maxTries = 3 // when somebody else changes the client meanwhile
+	maxTries = 3 // of a replacement, if the client is changed meanwhile
 )
 
 // serveRegister registers a client (RFC 7591 §3).
@@ -109,7 +109,7 @@ func ceiling(asked []string, caller *token.Caller) []string {
 	return slices.Clone(caller.Roles)
 }
 
-// giveSecret gives a client a new secret and returns it. The store has a digest only.
+// giveSecret gives a client a new secret and returns it. The store gets only its digest.
 func (e *Endpoint) giveSecret(ctx context.Context, clientID string) (string, error) {
 	value, kept, err := client.GenerateSecret(e.cfg.Peppers, e.cfg.Rand, clientID, secretName, time.Time{}, e.cfg.Now())
 	if err != nil {
@@ -154,7 +154,7 @@ func (e *Endpoint) registration(ctx context.Context, id, accessToken string) (st
 	if errors.Is(err, storage.ErrNotFound) {
 		c = storage.Client{ID: id, Registration: storage.Digest{PepperID: e.cfg.Peppers.CurrentID()}}
 	} else if err != nil {
-		return storage.Client{}, fmt.Errorf("read c: %w", err)
+		return storage.Client{}, fmt.Errorf("read client: %w", err)
 	}
 	if !e.cfg.Peppers.Matches(c.Registration, accessTokenPurpose, strings.ToLower(c.ID), accessToken) || !c.Active {
 		return storage.Client{}, token.ErrInvalidToken
@@ -209,7 +209,7 @@ func (e *Endpoint) replace(ctx context.Context, m clientMetadata, id, accessToke
 	secrets, hadSecret := c.Secrets, client.UsesSecret(&c)
 	m.applyTo(&c)
 	if c, err = e.cfg.Registry.PutClient(ctx, c); err != nil {
-		return registeredClient{}, fmt.Errorf("replace c: %w", err)
+		return registeredClient{}, fmt.Errorf("replace client: %w", err)
 	}
 	secret := ""
 	if !m.usesSecret() || !hadSecret { // an old secret must not become valid again
@@ -219,7 +219,7 @@ func (e *Endpoint) replace(ctx context.Context, m clientMetadata, id, accessToke
 	}
 	if m.usesSecret() && (!hadSecret || len(secrets) == 0) {
 		if secret, err = e.giveSecret(ctx, c.ID); err != nil {
-			return registeredClient{}, fmt.Errorf("add c secret: %w", err)
+			return registeredClient{}, fmt.Errorf("add client secret: %w", err)
 		}
 	}
 	return e.describe(&c, accessToken, secret), nil
@@ -267,7 +267,7 @@ func (e *Endpoint) deleteRegistration(w http.ResponseWriter, r *http.Request, ac
 		return token.ErrInvalidToken
 	}
 	if err != nil {
-		return fmt.Errorf("delete c: %w", err)
+		return fmt.Errorf("delete client: %w", err)
 	}
 	e.record(r.Context(), "client.deleted", c.ID, nil)
 	w.Header().Set("Cache-Control", "no-store")
