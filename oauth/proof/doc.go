@@ -1,5 +1,5 @@
-// Package proof is DPoP at the server (RFC 9449): it verifies the proof of a
-// request, gives out and checks nonces, and makes sure that a proof is used once.
+// Package proof implements DPoP for the server (RFC 9449): it verifies the proof of a
+// request, issues and checks nonces, and makes sure that a proof is used once.
 //
 // It does not own the format of a proof (package dpop), or which tokens are bound
 // to a key (package token).

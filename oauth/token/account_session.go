@@ -42,9 +42,9 @@ type AccountSession struct {
 
 // Renew returns the session for which a presented account token can be renewed at the
 // time now. It covers all accounts of the member while the sign-in is recent, and
-// later the account of the token. ok is false if the session has ended: that is when
-// a refresh token of the sign-in would expire, however often account tokens were
-// renewed, but not before the first one expires.
+// later the account of the token. ok is false if the session has ended. Renewals do not
+// extend the session: it ends when a refresh token of the sign-in would expire, or when
+// the first account token expires, whichever is later.
 func (h *AccountHolder) Renew(realm storage.Realm, now time.Time) (s AccountSession, ok bool) {
 	s = AccountSession{
 		Client: h.Client, Principal: h.Principal, SessionID: h.SessionID, AMR: h.AMR, Purpose: h.Purpose,

@@ -35,7 +35,8 @@ func (c *Caller) KeptSession() string {
 	return c.SessionID
 }
 
-// MayChangeCredentials reports the same for an account member as the method of Caller.
+// MayChangeCredentials reports whether the account member may change its own credentials
+// and addresses; see Caller.MayChangeCredentials. An account token always has a sign-in.
 func (h *AccountHolder) MayChangeCredentials() bool { return provesOwner(h.AMR, h.Purpose) }
 
 // provesOwner reports whether a sign-in with these methods proves more than the

@@ -60,7 +60,7 @@ func tokenHash(alg, token string) string {
 	return base64.RawURLEncoding.EncodeToString(half)
 }
 
-// IDHint is what an ID token that was issued earlier says.
+// IDHint has the claims of an ID token that was issued earlier.
 type IDHint struct{ Subject, ClientID, SessionID string }
 
 // ReadIDHint reads an ID token of this server that is presented as a hint (OpenID Connect
