@@ -34,7 +34,7 @@ const (
 	KeyMargin = 2 * time.Minute
 )
 
-// Config is what a server is assembled from.
+// Config configures a server.
 type Config struct {
 	Settings config.Config
 	Version  string           // of the program, for the OpenAPI document
@@ -51,10 +51,10 @@ type Config struct {
 	OpsListener net.Listener
 	// OnStatement is called with each SQL statement. It may be nil.
 	OnStatement func(sql string)
-	// Notify is called with what the service manager wants to know: READY=1, STOPPING=1
-	// and, each Watchdog, WATCHDOG=1 (sd_notify(3)). nil: nothing is sent.
+	// Notify sends a state to the service manager (sd_notify(3)): READY=1, STOPPING=1 and,
+	// each Watchdog, WATCHDOG=1. nil: nothing is sent.
 	Notify   func(state string)
-	Watchdog time.Duration // 0: no sign of life is wanted
+	Watchdog time.Duration // 0: WATCHDOG=1 is not sent
 	// FastCommits trades the durability of an SQLite database for speed: the last
 	// commits are lost if the machine fails.
 	FastCommits bool

@@ -267,9 +267,9 @@ func registerBacklog(reg prometheus.Registerer, codes *otp.Service) error {
 	)
 }
 
-// registerHearing adds a metric of how the server learns of changes that other servers
+// registerChangeDetection adds a metric of how the server learns of changes that other servers
 // make to the configuration: 1 for the way that it uses, and 0 for the others.
-func registerHearing(reg prometheus.Registerer, store *gormstore.Store) error {
+func registerChangeDetection(reg prometheus.Registerer, store *gormstore.Store) error {
 	var errs []error
 	for _, by := range []gormstore.HearsBy{gormstore.HearsByNotice, gormstore.HearsByAsking, gormstore.HearsNothing} {
 		errs = append(errs, reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -9,8 +9,8 @@ import (
 	"latchkey/otp"
 )
 
-// Rewrapper returns what seals the stored secrets again under the current master
-// key.
+// Rewrapper returns the rewrap.Rewrapper that seals the stored secrets again under the
+// current master key.
 func (a *App) Rewrapper() *rewrap.Rewrapper {
 	return &rewrap.Rewrapper{Store: a.Store, Sealer: a.Sealer, Contexts: sealContexts()}
 }

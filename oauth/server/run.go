@@ -106,7 +106,7 @@ func BindBoth(ctx context.Context, cfg Config) (Config, error) {
 	return cfg, nil
 }
 
-// Release closes the listeners that Bind or BindBoth opened. A server may have closed it
+// Release closes the listeners that Bind or BindBoth opened. A server may have closed them
 // already.
 func (c Config) Release() {
 	if c.Listener != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // senderTestLife is how long a test message may be on its way: its attempt, and the time to
-// store what became of it.
+// store its outcome.
 const senderTestLife = 2 * testTimeout
 
 // senderTests is an ordercloud.SenderTests.
@@ -44,7 +44,7 @@ func (t senderTests) Begin(ctx context.Context, sender storage.Sender, kind, to,
 	return e.Message.ID, nil
 }
 
-// send makes the attempt and stores what became of it.
+// send makes the attempt and stores its outcome.
 func (t senderTests) send(ctx context.Context, transport deliver.Transport, sender storage.Sender, e deliver.Envelope) {
 	a, began := t.app, t.app.Now().UTC()
 	attempt := storage.Attempt{MessageID: e.Message.ID, Number: 1, State: storage.MessageDelivered, BeganAt: began}
@@ -97,8 +97,8 @@ func (t senderTests) Previews(ctx context.Context, sender storage.Sender, kind s
 	return all, nil
 }
 
-// usualKeyRotation is the time after which keys are to be rotated by hand, if they do not
-// rotate themselves, and keyRotationDelay is how late a rotation may be.
+// usualKeyRotation is the age at which keys must be rotated by hand, if the server does not
+// rotate them. keyRotationDelay is how late a rotation may be.
 const (
 	usualKeyRotation = 90 * 24 * time.Hour
 	keyRotationDelay = 10 * 24 * time.Hour

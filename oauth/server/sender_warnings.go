@@ -14,7 +14,7 @@ import (
 	"latchkey/storage"
 )
 
-// SenderWarnings returns what is probably not meant: receivers that the setting
+// SenderWarnings returns a warning for each probable mistake: receivers that the setting
 // outbound_allow refuses, and several webhooks that each get the codes of all buyers.
 func SenderWarnings(cfg config.Config, senders []storage.Sender) []string {
 	var warnings, all []string
@@ -33,7 +33,8 @@ func SenderWarnings(cfg config.Config, senders []storage.Sender) []string {
 	return warnings
 }
 
-// receiverOf returns the host and the port that a sender connects to, or nothing.
+// receiverOf returns the host and the port that a sender connects to. Both are "" for a
+// sender that connects to none.
 func receiverOf(s *storage.Sender) (host, port string) {
 	switch s.Kind {
 	case storage.SMTPSender:

@@ -149,7 +149,7 @@ func (s *Server) register(metrics prometheus.Registerer, hasher *signin.Hasher) 
 	return errors.Join(
 		registerProcess(metrics, a.Version), registerHashes(metrics, hasher.Waiting), registerPools(metrics, a.Store),
 		registerKeys(metrics, a.Ring.SigningSince, a.Now), registerLoad(metrics, a),
-		registerBacklog(metrics, s.codes), registerHearing(metrics, a.Store),
+		registerBacklog(metrics, s.codes), registerChangeDetection(metrics, a.Store),
 	)
 }
 

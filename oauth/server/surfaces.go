@@ -24,8 +24,8 @@ import (
 	"latchkey/storage"
 )
 
-// services are what the surfaces are built on: the same services, records and
-// tokens for all of them.
+// services are shared by all surfaces, so that they work with the same records and
+// tokens.
 type services struct {
 	endpoints *oauth.Endpoints
 	codes     *otp.Service

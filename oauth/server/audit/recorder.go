@@ -13,7 +13,7 @@ import (
 	"latchkey/storage"
 )
 
-// Config is what a Recorder is made from. All fields are required.
+// Config configures a Recorder. All fields are required.
 type Config struct {
 	Store    Store
 	Logger   zerolog.Logger

@@ -35,7 +35,7 @@ type repeats struct {
 	byKind map[eventKind]*window
 }
 
-// eventKind is what equal events have in common.
+// eventKind has the fields in which equal events agree.
 type eventKind struct{ action, outcome, clientID, source string }
 
 // window counts the equal events of one minute.

@@ -139,7 +139,8 @@ func (t *tester) headers(ctx context.Context) outcome {
 	return passed("answers cannot be cached and can be followed")
 }
 
-// refusals: what the server refuses must reach the client as it is.
+// refusals checks that answers of the server with an error status reach the client
+// unchanged. Some proxies replace them.
 func (t *tester) refusals(ctx context.Context) outcome {
 	for _, r := range []struct {
 		form url.Values
@@ -170,7 +171,7 @@ func (t *tester) largeHeaders(ctx context.Context) outcome {
 	return passed("headers of %d bytes pass", longHeader)
 }
 
-// slowBodies sends a form in two parts, as phones do.
+// slowBodies sends a form in two parts with a pause between them, as slow phones do.
 func (t *tester) slowBodies(ctx context.Context) outcome {
 	read, write := io.Pipe()
 	go func() {
@@ -189,7 +190,7 @@ func (t *tester) slowBodies(ctx context.Context) outcome {
 	return passed("bodies in parts pass")
 }
 
-// largeBodies: the server or the proxy must refuse a body that is too large.
+// largeBodies checks that the server or the proxy refuses a body that is too large.
 func (t *tester) largeBodies(ctx context.Context) outcome {
 	got, err := t.send(ctx, request{
 		method: http.MethodPost, path: t.metadata.TokenEndpoint, form: url.Values{"grant_type": {strings.Repeat("x", largeBody)}},
@@ -205,7 +206,7 @@ func (t *tester) largeBodies(ctx context.Context) outcome {
 	return passed("bodies of %d bytes are refused", largeBody)
 }
 
-// crossOrigin: pages of unknown origins must not call the API.
+// crossOrigin checks that pages of unknown origins cannot call the API.
 func (t *tester) crossOrigin(ctx context.Context) outcome {
 	const origin = "https://selftest.invalid"
 	got, err := t.send(ctx, request{

@@ -17,7 +17,7 @@ const forgedAddress = "203.0.113.77"
 // auditWait is how long the check waits for an audit event.
 const auditWait = 5 * time.Second
 
-// wrongCode is well-formed, and is no code of anybody.
+// wrongCode has the format of a code, but was not sent to anybody.
 const wrongCode = "ZZZZZZZZ"
 
 // journey asks for a code for the test user and presents a wrong one. The server answers

@@ -75,8 +75,8 @@ type metadata struct {
 	JWKSURI       string `json:"jwks_uri"`
 }
 
-// Run checks the target. It returns an error if the target is no URL; what it finds is in
-// the report.
+// Run checks the target. Failed checks are in the report. It returns an error only if the
+// target is not a URL.
 func Run(ctx context.Context, cfg Config) (Report, error) {
 	base, err := url.Parse(cfg.Target)
 	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" || base.RawQuery != "" || base.Fragment != "" {

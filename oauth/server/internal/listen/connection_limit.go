@@ -25,7 +25,7 @@ const (
 	networkShare = 8
 )
 
-var errNetworkFull = errors.New("the address has as many connections as it may")
+var errNetworkFull = errors.New("the address has reached its limit of connections")
 
 // limiter is a listener that limits the number of open connections, in total and
 // for each address. A connection is idle while it waits for the head of a request.

@@ -31,7 +31,7 @@ const (
 	opsTimeout        = 5 * time.Second
 )
 
-// Config is what a Server is made from.
+// Config configures a Server. Required is Handler.
 type Config struct {
 	Handler   http.Handler // serves the API; it must set r.Pattern, as http.ServeMux does
 	BasePath  string       // path below which Handler is served too, see Below; empty: none
