@@ -7,11 +7,14 @@
 //	steps.go     what a posted form does
 //	logout.go    the logout endpoint and its question
 //	reload.go    what "reload" and "back" show
-//	visit.go     the state of a form, which travels sealed, and the cookie of the browser
+//	visit.go     the sealed state of a form, and the cookie of the browser
 //	render.go    which page is shown, and the headers of all answers
 //	view.go      what the template shows
-//	first_page.go: the page that asks for the name, kept for each client and language
-//	template_files.go, template_check.go, locale.go: the template, texts and other files
+//
+//	first_page.go                the page that asks for the name, kept in memory for each
+//	                             client and language
+//	template_files.go            the template, the texts and the other files
+//	template_check.go, locale.go the check of these files, and the language of a page
 //
 // A visitor writes nothing to the database before asking for a code. The package does not
 // own the rules of requests and responses (package oauth), nor those of credentials

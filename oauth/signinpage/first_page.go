@@ -21,7 +21,7 @@ type firstPages struct {
 	kept map[firstPage][]string // the page, split where the state is
 }
 
-// firstPage is what such a page depends on.
+// firstPage identifies a kept page.
 type firstPage struct {
 	locale, base, action, client string
 	hasPassword, hasCode         bool

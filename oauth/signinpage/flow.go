@@ -21,8 +21,8 @@ type person struct {
 	cookie string // of a session that begins; empty: the session goes on
 }
 
-// proceed does what the request needs next: it asks who the user is, or goes on with the
-// session of the browser.
+// proceed takes the next step of the request: it asks for the username, or continues with
+// the session of the browser.
 func (p *Pages) proceed(w http.ResponseWriter, r *http.Request, v *visit, c *storage.Client) error {
 	q := v.Request
 	session, err := p.sessions.Read(r)
@@ -58,8 +58,8 @@ func (p *Pages) isUsable(c *storage.Client, s *storage.SessionState) bool {
 }
 
 // suffices reports whether the session is what the request demands (OpenID Connect Core
-// 1.0 §3.1.2.1). A sign-in after the request came suffices always: with max_age 0 the user
-// would be asked for ever otherwise.
+// 1.0 §3.1.2.1). A sign-in that is later than the request always suffices: otherwise a user
+// would be asked again and again with max_age 0.
 func (p *Pages) suffices(v *visit, s *storage.SessionState) bool {
 	q, x := v.Request, &s.Session
 	if q.Subject != "" && q.Subject != x.UserUID {

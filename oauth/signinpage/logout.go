@@ -32,7 +32,8 @@ type logoutForm struct {
 
 // serveEndSession is the logout endpoint (OpenID Connect RP-Initiated Logout 1.0 §2). The
 // cookie decides whose session ends, so a client can end only that of the browser that it
-// sends here. An ID token of that session spares the question.
+// sends here. If the request has an ID token of that
+// session, the user is not asked.
 func (p *Pages) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	form, err := oauth.ReadPageForm(w, r)
 	if err != nil {

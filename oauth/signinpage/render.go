@@ -22,8 +22,8 @@ func setHeaders(h http.Header, policy string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// policy returns the Content-Security-Policy of a page about the request. form-action
-// names where the redirect goes that follows a post, because browsers apply it to that.
+// policy returns the Content-Security-Policy of a page about the request. form-action also
+// allows the redirect URI, because browsers apply it to the redirect after a post.
 func (p *Pages) policy(q *oauth.AuthorizationRequest) string {
 	target := ""
 	if q != nil && q.RedirectURI != "" {
@@ -135,8 +135,8 @@ func (p *Pages) showFormPost(w http.ResponseWriter, r *http.Request, response oa
 	})
 }
 
-// serveAsset serves a file beside the pages. The policy keeps images from running scripts
-// when a browser opens them by themselves.
+// serveAsset serves a file beside the pages. The policy keeps an SVG image from running
+// scripts when a browser opens it directly.
 func (p *Pages) serveAsset(w http.ResponseWriter, r *http.Request) {
 	content, kind, ok := p.cfg.Templates.asset(r.PathValue("name"))
 	if !ok {

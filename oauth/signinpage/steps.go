@@ -23,7 +23,7 @@ const (
 	doDeny     = "deny"     // refuse consent
 )
 
-// withVisit opens the state of a form, and lets serve go on with it.
+// withVisit returns a handler that opens the state of a form and calls serve with it.
 func (p *Pages) withVisit(serve func(http.ResponseWriter, *http.Request, *visit) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		form, err := oauth.ReadPageForm(w, r)
@@ -190,7 +190,7 @@ func (p *Pages) takeCredential(w http.ResponseWriter, r *http.Request, v *visit,
 }
 
 // newPerson returns the person of a verified sign-in, whose session has not begun.
-// It signed in after the request came, whatever the clocks of the servers say.
+// Its AuthTime is not before the request, even if the clocks of two servers differ.
 func (p *Pages) newPerson(c *storage.Client, v *visit, s *signin.SignIn, former *storage.SessionState) (person, error) {
 	session, cookie, err := p.sessions.Begin(c, s, former)
 	if began := time.UnixMicro(v.Started).UTC(); session.AuthTime.Before(began) {
@@ -210,8 +210,8 @@ func (p *Pages) verify(r *http.Request, v *visit, c *storage.Client) (*signin.Si
 	return p.cfg.Endpoints.Authenticator().Verify(r.Context(), c, at)
 }
 
-// alertOf returns what the page says about a refused credential; empty: it was not
-// refused.
+// alertOf returns the name of the text about a refused credential. It returns "" for other
+// errors.
 func alertOf(v *visit, err error) string {
 	var weak *signin.RuleError
 	switch {

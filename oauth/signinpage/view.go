@@ -38,7 +38,7 @@ const (
 	stepLogoutError = "logoutError" // like stepError
 )
 
-// page is what the template shows.
+// page is the data of the template.
 type page struct {
 	Locale      string // language tag
 	Base        string // before the paths of assets

@@ -30,7 +30,8 @@ const (
 	stepConsent  = "consent"
 )
 
-// visit is the state of a form. It travels sealed, so that a visitor writes nothing.
+// visit is the state of a form. The form contains it, sealed, so that nothing is stored for
+// a visitor.
 type visit struct {
 	Request   *oauth.AuthorizationRequest `json:"q"`
 	Started   int64                       `json:"t"` // when the request came, in Unix microseconds

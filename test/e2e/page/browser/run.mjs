@@ -67,7 +67,7 @@ const scenarios = {
     const attempt = request();
     await tab.goto(attempt.url);
     await toCode(tab, "nobody");
-    await tab.click("text=Use another name");
+    await tab.click("text=Use another username");
     await toCode(tab);
     await nextCode();
     await tab.click("text=Send another code");
