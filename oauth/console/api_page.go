@@ -11,7 +11,8 @@ import (
 	"strings"
 )
 
-// apiScreens are the description of the API. They are for those who register API clients.
+// apiScreens returns the screens that describe the API. Only callers who may list API
+// clients see them.
 func (c *Console) apiScreens() []screen {
 	return []screen{
 		{path: "/api", operation: "apiclients.List", nav: "api.title", serve: (*call).showAPI},
@@ -19,7 +20,7 @@ func (c *Console) apiScreens() []screen {
 	}
 }
 
-// apiView is what the template "api" shows.
+// apiView is the data of the template "api".
 type apiView struct {
 	Groups []apiGroup
 	Search string
@@ -53,7 +54,7 @@ func containsFold(text, part string) bool {
 	return strings.Contains(strings.ToLower(text), strings.ToLower(part))
 }
 
-// operationView is what the template "api_operation" shows.
+// operationView is the data of the template "api_operation".
 type operationView struct {
 	*apiOperation
 	Request []apiMember // members of the body

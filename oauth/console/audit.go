@@ -12,7 +12,7 @@ import (
 	"latchkey/oauth/ordercloud/wire"
 )
 
-// auditScreens are the audit events and their chain.
+// auditScreens returns the screens of the audit events and of their chain.
 func (c *Console) auditScreens() []screen {
 	return []screen{
 		{path: "/audit", operation: "auditevents.List", nav: "audit.title", serve: (*call).showAudit},
@@ -33,7 +33,7 @@ var auditPeriods = []struct {
 // auditFilters are the filters of /v1 that the screen has. Those of the form come first.
 var auditFilters = []string{"Action", "Outcome", "about", "ClientID", "TraceID", "Object", "Source", "sortBy"}
 
-// auditView is what the template "audit" shows.
+// auditView is the data of the template "audit".
 type auditView struct {
 	list[wire.AuditEvent]
 	Period  string
@@ -153,8 +153,8 @@ func auditOutcome(e wire.AuditEvent) string {
 // AuditOutcome returns the kind of state of an outcome for the style of it.
 func (v view) AuditOutcome(e wire.AuditEvent) string { return auditOutcome(e) }
 
-// followMargin is how long before an event the others of its request, or of its user, are
-// looked for. A list from there on finds them soon.
+// followMargin is how long before an event the list of related events begins. A short time
+// keeps the list fast.
 const followMargin = time.Hour
 
 // AuditFollow returns the URL of the events that the filter selects, the oldest first, from
@@ -208,7 +208,7 @@ func (x *call) exportAudit() error {
 	return x.stream(pathOf("auditevents", "export"), query, "audit-"+x.console.cfg.Now().UTC().Format("20060102T150405Z")+".ndjson")
 }
 
-// chainView is what the template "audit_chain" shows.
+// chainView is the data of the template "audit_chain".
 type chainView struct {
 	wire.AuditChain
 	Verifications []wire.AuditVerification

@@ -103,7 +103,7 @@ func (x *call) readForm() error {
 	return nil
 }
 
-// formContext is what tokens of forms are sealed with.
+// formContext is the additional data that tokens of forms are sealed with.
 const formContext = "console form"
 
 // formToken is the field of a form that shows who may post it.
@@ -170,7 +170,7 @@ func (x *call) RequestURI() string {
 // keptField is a field of a form that is shown again.
 type keptField struct {
 	Name, Label, Value string
-	Shown              bool // to the user; the others are of the program
+	Shown              bool // to the user; the form has the others as hidden fields
 	Secret             bool
 }
 
@@ -197,7 +197,7 @@ func (x *call) showKept(text string) error {
 	return x.showStatus(http.StatusUnauthorized, "kept", "frame.keptTitle", map[string]any{"Why": text, "Fields": fields, "Action": x.RequestURI()})
 }
 
-// message is what the page "error" shows.
+// message is the data of the page "error".
 type message struct {
 	Text   string // name of a text
 	Detail string // in English

@@ -56,7 +56,7 @@ const (
 	stepConfirm = "confirm" // make the change
 )
 
-// changeView is what the template "change" shows.
+// changeView is the data of the template "change".
 type changeView struct {
 	change
 	Step        string

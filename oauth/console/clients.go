@@ -11,7 +11,7 @@ import (
 	"latchkey/oauth/ordercloud/wire"
 )
 
-// clientScreens are the API clients.
+// clientScreens returns the screens of the API clients.
 func (c *Console) clientScreens() []screen {
 	return []screen{
 		{path: "/clients", operation: "apiclients.List", nav: "clients.title", serve: (*call).showClients},
@@ -37,7 +37,7 @@ func (x *call) showClients() error {
 	return x.show("clients", "clients.title", found)
 }
 
-// clientPage is what the page of a client shows.
+// clientPage is the data of the page of a client.
 type clientPage struct {
 	Client  wire.ApiClient
 	Secrets []wire.ApiClientSecret
@@ -105,7 +105,7 @@ func (x *call) editClient() error {
 	id := x.PathValue("id")
 	return x.change(change{
 		Title: "clients.editTitle", About: id, Button: "clients.save", Method: http.MethodPatch, Path: pathOf("apiclients", id), Read: pathOf("apiclients", id),
-		Object: "ApiClient/" + id, Back: "/clients/" + id, Form: clientForm(), Adapt: joinRoles, Effects: x.clientEffects, Body: splitClient,
+		Object: "ApiClient/" + id, Back: "/clients/" + id, Form: clientForm(), Adapt: joinRoles, Effects: x.clientEffects, Body: clearCustomRoles,
 	})
 }
 
@@ -119,8 +119,9 @@ func joinRoles(stored resource) {
 	}
 }
 
-// splitClient empties the members for custom roles of which joinRoles has made one field.
-func splitClient(sent resource) {
+// clearCustomRoles empties the members for custom roles, because joinRoles has put these
+// roles into the other field.
+func clearCustomRoles(sent resource) {
 	for _, names := range [][2]string{{"MinimumRequiredRoles", "MinimumRequiredCustomRoles"}, {"MaximumGrantedRoles", "MaximumGrantedCustomRoles"}} {
 		if _, changed := sent[names[0]]; changed {
 			sent[names[1]] = []string{}

@@ -28,7 +28,7 @@ func codeScreens() []codeScreen {
 	}
 }
 
-// homeScreens find codes, and show how the servers are doing.
+// homeScreens returns the screens that find codes and show the state of the servers.
 func (c *Console) homeScreens() []screen {
 	var all []screen
 	for _, of := range codeScreens() {
@@ -59,7 +59,7 @@ func (x *call) requests(of codeScreen, segments ...string) (string, error) {
 	return pathOf(append(all, segments...)...), nil
 }
 
-// homeView is what the template "home" shows.
+// homeView is the data of the template "home".
 type homeView struct {
 	Screen string // path of the screen, as Link takes it
 	Find   string // as typed
@@ -171,7 +171,7 @@ func funnelOf(name string, p wire.FunnelPeriod) funnelPeriod {
 	return f
 }
 
-// timelineView is what the template "timeline" shows.
+// timelineView is the data of the template "timeline".
 type timelineView struct {
 	Screen  string
 	Request wire.CodeRequest
@@ -203,7 +203,7 @@ func (v timelineView) Message(id *string) (found wire.RequestMessage) {
 	return found
 }
 
-// retryMessage brings a message on its way again.
+// retryMessage sends a message again.
 func (x *call) retryMessage(of codeScreen) error {
 	id, message := x.PathValue("id"), x.PathValue("message")
 	path, err := x.requests(of, id, "messages", message, "retry")
@@ -230,8 +230,9 @@ func (x *call) retryMessage(of codeScreen) error {
 	})
 }
 
-// retryEffect says what the retry of a message does. A message that waits goes out with its
-// code; one that has ended has lost it.
+// retryEffect returns the sentence that says what the retry of a message does. A waiting
+// message is sent with its code. A message that has ended no longer contains its code, so
+// the retry makes a new one.
 func (x *call) retryEffect(stored resource, message string) string {
 	messages, _ := stored["Messages"].([]any)
 	for _, m := range messages {

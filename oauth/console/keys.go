@@ -11,7 +11,7 @@ import (
 	"latchkey/oauth/ordercloud/wire"
 )
 
-// keyScreens are the signing keys.
+// keyScreens returns the screens of the signing keys.
 func (c *Console) keyScreens() []screen {
 	return []screen{
 		{path: "/keys", operation: "signingkeys.List", nav: "keys.title", serve: (*call).showKeys},
@@ -38,9 +38,9 @@ type keyLine struct {
 // shownKey is a key with its part of the time line.
 type shownKey struct {
 	wire.SigningKey
-	Look  string // of its state
-	Spans []keySpan
-	MayBe bool // revoked
+	Look      string // of its state
+	Spans     []keySpan
+	CanRevoke bool
 }
 
 // keySpan is a time in which a key is in one state. X and Width are percentages.
@@ -65,7 +65,8 @@ type timeScale struct {
 	longest time.Duration // from now to either end
 }
 
-// timeUnit is the time that the scale shows as long as the next doubling.
+// timeUnit sets where the scale becomes logarithmic: times much nearer to the present are
+// shown almost linearly.
 const timeUnit = 10 * time.Minute
 
 // narrowest is the width, in percent, with which a span can be seen.
@@ -93,7 +94,7 @@ func timeLine(keys []wire.SigningKey, now time.Time) keyLine {
 	scale.longest += scale.longest / 4
 	var line keyLine
 	for _, k := range keys {
-		shown := shownKey{SigningKey: k, Look: keyLook(k.State), MayBe: !k.External && k.State != keyRevoked && k.State != keyGone}
+		shown := shownKey{SigningKey: k, Look: keyLook(k.State), CanRevoke: !k.External && k.State != keyRevoked && k.State != keyGone}
 		end := 0.0
 		for _, s := range spansOf(k, now.Add(scale.longest)) {
 			if s.to.After(s.from) {

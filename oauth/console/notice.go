@@ -12,8 +12,8 @@ const (
 	noticeContext = "console notice"
 )
 
-// notice is what the page after a change shows once: that it was made, and a secret that
-// is never shown again. It travels in a sealed cookie, so that reloading the page neither
+// notice is shown once, on the page after a change: that it was made, and a secret that is
+// never shown again. It travels in a sealed cookie, so that reloading the page neither
 // repeats the change nor shows the secret.
 type notice struct {
 	Text   string   `json:"t"`           // name of a text
@@ -23,7 +23,7 @@ type notice struct {
 
 	Warning string `json:"w,omitempty"` // of /v1 about the change, in English
 
-	For string `json:"u"` // the username of who made the change: nobody else sees it
+	For string `json:"u"` // the username of the user who made the change: nobody else sees the notice
 	At  int64  `json:"a"` // when the change was made, in Unix milliseconds
 	By  []byte `json:"b"` // the server that made it
 }

@@ -12,7 +12,7 @@ import (
 	"latchkey/oauth/ordercloud/wire"
 )
 
-// profileScreens are the password profiles.
+// profileScreens returns the screens of the password profiles.
 func (c *Console) profileScreens() []screen {
 	return []screen{
 		{path: "/profiles", operation: "passwordprofiles.List", nav: "profiles.title", serve: (*call).showProfiles},
@@ -32,7 +32,7 @@ func (x *call) showProfiles() error {
 	return x.show("profiles", "profiles.title", found)
 }
 
-// profileView is what the template "profile" shows.
+// profileView is the data of the template "profile".
 type profileView struct {
 	wire.PasswordProfile
 	Explanation *explanationView
@@ -113,7 +113,7 @@ func (x *call) explanation(id string, proposal resource) (e wire.PasswordProfile
 	return e, err
 }
 
-// replaysView is what the template "replays" shows.
+// replaysView is the data of the template "replays".
 type replaysView struct {
 	ID      string
 	Form    *form
@@ -194,7 +194,7 @@ func (x *call) startReplay(id string, v *replaysView) (answered bool, status int
 	return true, 0, nil
 }
 
-// replayView is what the template "replay" shows.
+// replayView is the data of the template "replay".
 type replayView struct {
 	wire.PolicyReplay
 	ProfileID string
@@ -255,7 +255,7 @@ func (v view) Lasting(seconds any, otherwise string) (string, error) {
 // Days returns a number of days in words.
 func (v view) Days(n int) (string, error) { return v.Duration(n * 24 * 60) }
 
-// explanationView is what the template "explanation" shows: a chart, and the same in a
+// explanationView is the data of the template "explanation": a chart, and the same in a
 // table.
 type explanationView struct {
 	Stored   wire.PasswordProfileExplanation

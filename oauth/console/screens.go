@@ -9,7 +9,7 @@ import (
 // screen is a page of the console, or a page that changes something.
 type screen struct {
 	path      string // below Path, a pattern of net/http: "/clients/{id}"
-	operation string // ID of the operation of /v1 without which the screen is not for the caller
+	operation string // ID of the operation of /v1 that the caller must be allowed to use
 	nav       string // name of its text in the navigation; empty: it is not there
 	under     string // path of the screen of the navigation that it belongs to; empty: the path shows it
 	own       bool   // the navigation shows it to users of a company only
@@ -34,7 +34,7 @@ func (c *Console) allScreens() []screen {
 }
 
 // Screen describes a screen: its path below Path as a pattern of net/http, the ID of the
-// operation of /v1 without which it is not for the caller, and whether it takes forms.
+// operation of /v1 that the caller must be allowed to use, and whether it takes forms.
 type Screen struct {
 	Path, Operation string
 	Posts           bool

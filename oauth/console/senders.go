@@ -9,7 +9,7 @@ import (
 	"latchkey/oauth/ordercloud/wire"
 )
 
-// senderScreens are the message senders.
+// senderScreens returns the screens of the message senders.
 func (c *Console) senderScreens() []screen {
 	const one = "/senders/{id}"
 	return []screen{
@@ -26,7 +26,7 @@ func (c *Console) senderScreens() []screen {
 // sentTypes are the types of messages that senders deliver.
 var sentTypes = []string{"OneTimePassword", "ForgottenPassword", "ForgottenUsername", "NewUserInvitation", "AccountLocked", "ContactChanged"}
 
-// sender is a message sender with what it does.
+// sender is a message sender with its status.
 type sender struct {
 	wire.MessageSender
 	Status wire.MessageSenderStatus
@@ -49,7 +49,7 @@ func (s sender) Rotates() bool { return s.Status.SecretKind != nil }
 // Overlaps reports whether two secrets sign at the moment.
 func (s sender) Overlaps() bool { return s.Status.Secrets > 1 }
 
-// withStatus adds what the senders do.
+// withStatus adds the status to each of the senders.
 func (x *call) withStatus(senders []wire.MessageSender) ([]sender, error) {
 	all, ids := make([]sender, len(senders)), make([]string, len(senders))
 	for i := range senders {
@@ -71,7 +71,7 @@ func (x *call) withStatus(senders []wire.MessageSender) ([]sender, error) {
 	return all, nil
 }
 
-// sendersView is what the template "senders" shows.
+// sendersView is the data of the template "senders".
 type sendersView struct {
 	list[wire.MessageSender]
 	Senders []sender
@@ -89,7 +89,7 @@ func (x *call) showSenders() error {
 	return x.show("senders", "senders.title", v)
 }
 
-// senderView is what the template "sender" shows.
+// senderView is the data of the template "sender".
 type senderView struct {
 	sender
 	Messages list[wire.SentMessage]
@@ -122,7 +122,7 @@ func (x *call) showSender() error {
 	return x.show("sender", "senders.one", v)
 }
 
-// readSender reads a sender with what it does.
+// readSender reads a sender with its status.
 func (x *call) readSender(id string) (sender, error) {
 	var one wire.MessageSender
 	if _, err := x.get(pathOf("messagesenders", id), nil, &one); err != nil {
@@ -169,7 +169,7 @@ func (x *call) editSender() error {
 	})
 }
 
-// testSender sends a test message. The page after it shows what becomes of the message.
+// testSender sends a test message. The page after it shows the outcome.
 func (x *call) testSender() error {
 	id := x.PathValue("id")
 	types := []option{{Value: "", Label: x.t("senders.firstType")}}
@@ -239,7 +239,7 @@ func (x *call) retireSecret() error {
 	})
 }
 
-// mailsView is what the template "mails" shows.
+// mailsView is the data of the template "mails".
 type mailsView struct {
 	ID, Type string
 	Mails    []wire.MailPreview

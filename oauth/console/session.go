@@ -35,7 +35,7 @@ const (
 	maxSession = 64 << 10
 )
 
-// session is what the cookie has, sealed: the tokens of an administrator.
+// session is the content of the sealed cookie: the tokens of an administrator.
 type session struct {
 	Access  string `json:"a"`
 	Refresh string `json:"r"`

@@ -21,7 +21,7 @@ func (x *call) searchSessions() error {
 	return x.show("users", "sessions.title", found)
 }
 
-// sessionScreens are what a user is signed in to, and has consented to.
+// sessionScreens returns the screens of the sessions and consents of a user.
 func (k userKind) sessionScreens() []screen {
 	one := func(more, verb string, posts bool, serve func(*call, userKind) error) screen {
 		return screen{
@@ -37,7 +37,7 @@ func (k userKind) sessionScreens() []screen {
 	}
 }
 
-// shownSessions is what the template "user_sessions" shows.
+// shownSessions is the data of the template "user_sessions".
 type shownSessions struct {
 	URL         string // of the user; the screens of the sessions are below it
 	Name        string

@@ -78,7 +78,7 @@ func (k userKind) name(company, id string) string {
 	return k.object + "/" + id
 }
 
-// userScreens are the users of all kinds.
+// userScreens returns the screens of the users of all kinds.
 func (c *Console) userScreens() []screen {
 	all := []screen{
 		{path: "/users", operation: "users.Search", nav: "people.title", serve: (*call).searchUsers},
@@ -132,7 +132,7 @@ type foundUser struct {
 	Company string
 }
 
-// foundUsers is what the template "users" shows.
+// foundUsers is the data of the template "users".
 type foundUsers struct {
 	list[foundUser]
 	Field string // that is searched; empty: all of them
@@ -207,7 +207,7 @@ func (f *foundUsers) add(x *call, users []wire.FoundUser, to string) {
 	}
 }
 
-// userList is what the template "company_users" shows.
+// userList is the data of the template "company_users".
 type userList struct {
 	list[wire.User]
 	Company   string
@@ -227,7 +227,7 @@ func (x *call) listUsers(k userKind) error {
 	})
 }
 
-// companies is what the template "new_user" shows.
+// companies is the data of the template "new_user".
 type companies struct {
 	list[companyLink]
 	Buyers    []companyLink
@@ -270,7 +270,7 @@ func (x *call) chooseCompany() error {
 	return x.show("new_user", "people.new", v)
 }
 
-// shownUser is what the template "user" shows.
+// shownUser is the data of the template "user".
 type shownUser struct {
 	wire.User
 	Kind        userKind

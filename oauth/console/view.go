@@ -14,7 +14,7 @@ import (
 	"latchkey/oauth/ordercloud/wire"
 )
 
-// view is what templates show: the data of the page, and functions that they call.
+// view is the argument of every template: the data of the page, and functions to call.
 type view struct {
 	*call
 	Title string // name of a text
@@ -114,7 +114,7 @@ func (v view) Time(value any) shownTime {
 	return shownTime{UTC: t.UTC().Format(time.RFC3339), Text: t.In(v.zone).Format("2006-01-02 15:04:05 MST")}
 }
 
-// Who returns who caused an audit event: a user or a client.
+// Who returns the user or the client that caused an audit event.
 func (v view) Who(e wire.AuditEvent) string {
 	for _, name := range []*string{e.Username, e.UserID, e.ClientID} {
 		if name != nil && *name != "" {

@@ -64,7 +64,7 @@ func TestDeadMessageIsRetried(t *testing.T) {
 		dead := at.url.Path
 		b.open("/console/home").contains(http.StatusOK, "Messages of the last day that could not be delivered: 1.")
 		b.open("/console/senders").contains(http.StatusOK, "Sink", "receiver answered 410")
-		b.open("/console/senders/sink?State=dead").contains(http.StatusOK, "dead", "receiver answered 410")
+		b.open("/console/senders/sink?State=dead").contains(http.StatusOK, "not deliverable", "receiver answered 410")
 
 		at = b.submit(b.open("/console/senders/sink/edit"), "f.URL", s.Inbox.URL+"/{messagetype}", "step", "review")
 		at.contains(http.StatusOK, s.Inbox.URL)

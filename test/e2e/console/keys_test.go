@@ -21,7 +21,7 @@ func TestKeysAreRotatedAndRevoked(t *testing.T) {
 		if signing == nil {
 			t.Fatalf("got no ES256 key, want one: %s", shown.body)
 		}
-		review := b.fill(b.open("/console/keys/+rotate"), "f.Alg", "ES256").contains(http.StatusOK, "ES256: a new key will sign from", "The key "+signing[1]+" signs no more from")
+		review := b.fill(b.open("/console/keys/+rotate"), "f.Alg", "ES256").contains(http.StatusOK, "ES256: a new key will sign from", "The key "+signing[1]+" stops signing at")
 		if got := b.open("/console/keys").text(); strings.Contains(got, "announced") && strings.Count(got, "ES256") > 2 {
 			t.Error("before the confirmation: got an announced key, want none")
 		}

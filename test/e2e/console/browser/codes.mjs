@@ -75,7 +75,7 @@ export const scenarios = {
     await find(tab, id, "receiver answered 410");
     const dead = tab.url();
     await open(tab, "/home");
-    const light = tab.locator(".light.failing", { hasText: "Dead letters" });
+    const light = tab.locator(".light.failing", { hasText: "Undeliverable messages" });
     await light.getByText("sink").waitFor();
     await changeURL(inbox + "/{messagetype}");
     await tab.goto(dead);
