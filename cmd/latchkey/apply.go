@@ -45,8 +45,8 @@ Records that the document does not mention are left alone, unless --prune is giv
 then each list that the document has is complete, and other records of these lists
 are deleted. docs/APPLY.md describes the document.
 
-A secret may stand in the environment or in a file instead: ClientSecret: ${NAME},
-or ClientSecretFile: PATH. Paths are relative to the document.`,
+A secret may be in the environment or in a file instead: ClientSecret: ${NAME}, or
+ClientSecretFile: PATH. Paths are relative to the document.`,
 		Example: `  latchkey apply -f shop.yaml --dry-run
   latchkey export | latchkey apply -f -`,
 		Args: cobra.NoArgs,

@@ -80,7 +80,8 @@ func (c *cli) clientDeleteCommand() *cobra.Command {
 }
 
 // changeClient changes a client and stores an audit event with that action, in one
-// transaction. The answer says that the client is done: a participle.
+// transaction. done is the participle in the printed result, such as
+// "enabled".
 func (c *cli) changeClient(cmd *cobra.Command, id, action, done string, change func(context.Context, *app, storage.Client) error) error {
 	cfg, err := c.load(cmd)
 	if err != nil {

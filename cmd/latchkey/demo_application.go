@@ -38,7 +38,7 @@ type demoApplication struct {
 	listen net.Listener
 }
 
-// demoShown is what the page of the application shows.
+// demoShown is the data of the page of the application.
 type demoShown struct {
 	Claims  map[string]any // about the user; nil before the sign-in
 	Problem string

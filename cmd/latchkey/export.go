@@ -14,7 +14,8 @@ func (c *cli) exportCommand() *cobra.Command {
 		Long: `Print the stored realms, users, clients and senders as a document for apply.
 
 The document has no secrets and no password hashes. Applied to the same database it
-changes nothing. What a document cannot have is named on the standard error stream.`,
+changes nothing. What a document cannot contain is listed on the standard error
+stream.`,
 		Example: `  latchkey export >shop.yaml
   latchkey export | latchkey apply -f - --dry-run`,
 		Args: cobra.NoArgs,

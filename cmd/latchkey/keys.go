@@ -30,7 +30,7 @@ func (c *cli) rotateCommand() *cobra.Command {
 	var plan bool
 	rotate := &cobra.Command{
 		Use:   "rotate",
-		Short: "Announce a new signing key, which takes over when no cached key set can lack it",
+		Short: "Announce a new signing key, which signs as soon as every cached key set must have it",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if alg != "" && !isSigningAlg(alg) {
@@ -52,7 +52,7 @@ func (c *cli) revokeCommand() *cobra.Command {
 	revoke := &cobra.Command{
 		Use:               "revoke KID",
 		ValidArgsFunction: c.completeKeys,
-		Short:             "Withdraw a signing key that others know, at once; every token it signed is refused",
+		Short:             "Revoke a leaked signing key at once; every token that it signed is refused",
 		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if plan {
@@ -153,10 +153,10 @@ func (c *cli) revokeKey(cmd *cobra.Command, a *app, kid string) error {
 
 // planView is a plan in the output.
 type planView struct {
-	Alg     string    `json:"alg"`
-	New     bool      `json:"new"`     // the successor does not exist yet and has no kid
-	Heir    keyView   `json:"heir"`    // the key that would sign
-	Changed []keyView `json:"changed"` // in their new states
+	Alg       string    `json:"alg"`
+	New       bool      `json:"new"`     // the successor does not exist yet and has no kid
+	Successor keyView   `json:"heir"`    // the key that would sign
+	Changed   []keyView `json:"changed"` // in their new states
 }
 
 func (c *cli) planRotation(cmd *cobra.Command, a *app, alg string) error {
@@ -181,7 +181,7 @@ func (c *cli) planRevocation(cmd *cobra.Command, a *app, kid string) error {
 }
 
 func (c *cli) printPlan(plan keys.Plan) error {
-	view := planView{Alg: plan.Alg, New: plan.IsNew, Heir: viewKey(plan.Successor), Changed: []keyView{}}
+	view := planView{Alg: plan.Alg, New: plan.IsNew, Successor: viewKey(plan.Successor), Changed: []keyView{}}
 	for _, k := range plan.Changed {
 		view.Changed = append(view.Changed, viewKey(k))
 	}
@@ -204,7 +204,7 @@ func planText(plan keys.Plan) string {
 		case k.State == keys.StateRevoked:
 			fmt.Fprintf(&b, "%s: key %s would be revoked, and every token it signed refused, at once\n", k.Alg, k.KID)
 		case k.RetiresAt.IsZero():
-			fmt.Fprintf(&b, "%s: key %s would sign on until its next successor\n", k.Alg, k.KID)
+			fmt.Fprintf(&b, "%s: key %s would go on signing until its next successor\n", k.Alg, k.KID)
 		default:
 			fmt.Fprintf(&b, "%s: key %s would sign no more from %s on, and be published until %s\n",
 				k.Alg, k.KID, showTime(k.RetiresAt, "-"), showTime(k.GoneAt, "-"))

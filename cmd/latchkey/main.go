@@ -13,7 +13,7 @@ func main() {
 	os.Exit(start())
 }
 
-// start runs the command line. The first SIGINT or SIGTERM ends the work in order; the
+// start runs the command line. The first SIGINT or SIGTERM stops it gracefully; the
 // second one ends the process at once.
 func start() int {
 	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

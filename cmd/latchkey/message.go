@@ -32,7 +32,7 @@ func (c *cli) messageCommand() *cobra.Command {
 	show := &cobra.Command{
 		Use:               "show ID",
 		ValidArgsFunction: c.completeMessages,
-		Short:             "Show the way of a message, or of a whole code request, step by step",
+		Short:             "Show what happened to a message, or to a whole code request, step by step",
 		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withMessages(cmd, func(store *gormstore.Store) error { return c.showMessage(cmd, store, args[0]) })
@@ -44,9 +44,10 @@ func (c *cli) messageCommand() *cobra.Command {
 		Short:             "Deliver a message now that waits or has failed, while its code lives",
 		Long: `Deliver a message now, while its code lives.
 
-One that waits for its next attempt is tried at once. One that has ended without
-being delivered has lost its code, so that a new one is issued for the same
-login, to all senders that serve it; it expires when the old one would have.`,
+A message that waits for its next attempt is tried at once. A message that ended
+without being delivered no longer has its code. Then a new code is issued for the
+same login, to all senders that serve it. The new code expires when the old one would
+have.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := c.load(cmd)

@@ -26,8 +26,8 @@ have refused: the sign-ins in the audit events, run through the policy in FILE:
 
   threshold: 5          # failures until the first lock
   duration: 5m          # of the first lock; 0s: until an administrator unlocks
-  max_duration: 24h     # which the doubling ends at; default 24h
-  forgets_after: 24h    # without failure and lock; default 24h
+  max_duration: 24h     # of the longest lock; default 24h
+  forgets_after: 24h    # without a failure or a lock; default 24h
   profile: default      # only logins of this password profile; default: all
 
 Events before --since are not read: every login begins without failures and
@@ -126,17 +126,17 @@ func (c *cli) replayPolicy(cmd *cobra.Command, since, file string) error {
 
 // replayView is the result of "policy replay" in the output.
 type replayView struct {
-	Logins  int        `json:"logins"`  // seen in the events
-	Locked  int        `json:"locked"`  // of them, how many would have been
-	Guesses int        `json:"guesses"` // wrong attempts
-	Stopped int        `json:"stopped"` // of them, compared then, refused by the proposed policy
-	Passed  int        `json:"passed"`  // refused then, compared under the proposed policy
-	Refused int        `json:"refused"` // sign-ins that succeeded then and would not have
-	Unknown int        `json:"unknown"` // attempts at names that nobody has
-	Fates   []fateView `json:"changed"` // the logins with a lock or a refusal
+	Logins  int                `json:"logins"`  // seen in the events
+	Locked  int                `json:"locked"`  // of them, how many would have been
+	Guesses int                `json:"guesses"` // wrong attempts
+	Stopped int                `json:"stopped"` // of them, compared then, refused by the proposed policy
+	Passed  int                `json:"passed"`  // refused then, compared under the proposed policy
+	Refused int                `json:"refused"` // sign-ins that succeeded then and would not have
+	Unknown int                `json:"unknown"` // attempts at names that nobody has
+	Changed []changedLoginView `json:"changed"` // the logins with a lock or a refusal
 }
 
-type fateView struct {
+type changedLoginView struct {
 	Login   string      `json:"login"`
 	Guesses int         `json:"guesses"`
 	Stopped int         `json:"stopped"`
@@ -154,13 +154,13 @@ type lockView struct {
 
 func viewReplay(result replay.Result) replayView {
 	s := result.Summary()
-	v := replayView{s.Logins, s.Locked, s.Guesses, s.Stopped, s.Passed, s.Refused, s.Unknown, []fateView{}}
+	v := replayView{s.Logins, s.Locked, s.Guesses, s.Stopped, s.Passed, s.Refused, s.Unknown, []changedLoginView{}}
 	for _, f := range s.Changed {
-		fate := fateView{f.Login, f.Guesses, f.NewlyRefused, f.NewlyCompared, append([]time.Time{}, f.RefusedSignIns...), []lockView{}}
+		login := changedLoginView{f.Login, f.Guesses, f.NewlyRefused, f.NewlyCompared, append([]time.Time{}, f.RefusedSignIns...), []lockView{}}
 		for _, l := range f.Locks {
-			fate.Locks = append(fate.Locks, lockView(l))
+			login.Locks = append(login.Locks, lockView(l))
 		}
-		v.Fates = append(v.Fates, fate)
+		v.Changed = append(v.Changed, login)
 	}
 	return v
 }
@@ -170,11 +170,11 @@ func (c *cli) printReplay(v replayView) error {
 		_, _ = fmt.Fprintf(w, "%d of %d logins would have been locked.\n", v.Locked, v.Logins)
 		_, _ = fmt.Fprintf(w, "Of %d wrong guesses %d more would have been refused, and %d fewer.\n", v.Guesses, v.Stopped, v.Passed)
 		_, _ = fmt.Fprintf(w, "%d sign-ins that succeeded would have been refused.\n", v.Refused)
-		if len(v.Fates) == 0 {
+		if len(v.Changed) == 0 {
 			return nil
 		}
-		return table(w, "LOGIN\tLOCKS\tFIRST\tLONGEST\tGUESSES\tSTOPPED\tPASSED\tREFUSED SUCCESSES", len(v.Fates), func(i int) string {
-			f := v.Fates[i]
+		return table(w, "LOGIN\tLOCKS\tFIRST\tLONGEST\tGUESSES\tSTOPPED\tPASSED\tREFUSED SUCCESSES", len(v.Changed), func(i int) string {
+			f := v.Changed[i]
 			first, longest := "-", "-"
 			if len(f.Locks) > 0 {
 				first, longest = showTime(f.Locks[0].At, "-"), f.longest()
@@ -184,7 +184,7 @@ func (c *cli) printReplay(v replayView) error {
 	})
 }
 
-func (f fateView) longest() string {
+func (f changedLoginView) longest() string {
 	var longest time.Duration
 	for _, l := range f.Locks {
 		longest = max(longest, l.Until.Sub(l.At))

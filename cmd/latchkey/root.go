@@ -41,7 +41,7 @@ type cli struct {
 }
 
 // run executes the command line args, without the program's name, and returns
-// the exit code. The end of ctx stops a server in order.
+// the exit code. The end of ctx stops a server gracefully.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &cli{
 		stdin: stdin, stdout: stdout, stderr: stderr, environ: os.Environ(),

@@ -38,7 +38,7 @@ func (c *cli) notifier() func(state string) {
 	}
 }
 
-// watchdog returns how often systemd wants a sign of life; 0: never.
+// watchdog returns how often systemd expects WATCHDOG=1; 0: never.
 func (c *cli) watchdog() time.Duration {
 	limit, err := strconv.ParseInt(c.variable("WATCHDOG_USEC"), 10, 64)
 	if err != nil || limit <= 0 {

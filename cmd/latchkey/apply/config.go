@@ -98,7 +98,7 @@ type Hasher interface {
 	Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error)
 }
 
-// Config is what an Applier is made from. All stores, Hasher, Peppers and Sealer are
+// Config configures an Applier. All stores, Hasher, Peppers and Sealer are
 // required.
 type Config struct {
 	Tx               Transactor
