@@ -57,7 +57,7 @@ func (b *build) run(what string) error {
 	case "binary":
 		return b.compile("bin/latchkey")
 	}
-	return fmt.Errorf("%q is none of archives, image and binary", what)
+	return fmt.Errorf("%q is not one of archives, image and binary", what)
 }
 
 // complete takes the version, the commit and the date from git, unless they were given. A tree without git has the version "devel".

@@ -1,4 +1,5 @@
-// Package kit is what the end-to-end tests in test/e2e share.
+// Package kit contains the fixtures and helpers that the end-to-end tests in test/e2e
+// share.
 //
 // A Fixture is one database with users and clients, a clock that tests can advance, an
 // inbox for messages, and any number of servers. EachDatabase runs a test on an SQLite
