@@ -107,7 +107,7 @@ func (a attribute) test(d dialect, t storage.Test) (statement, error) {
 	}
 	negated := t.Not
 	if a.within != "" {
-		if t.Op == storage.OpEmpty { // a field that is never empty
+		if t.Op == storage.OpEmpty { // empty: within selects no record with a value
 			is.sql, negated = "("+is.sql+") IS NOT TRUE", !negated
 		}
 		is.sql = strings.Replace(a.within, "%s", "("+is.sql+")", 1)
