@@ -48,7 +48,7 @@ export const scenarios = {
     await control("/receiver?status=410");
     const id = await askForCode();
     await find(tab, id, "receiver answered 410");
-    await tab.locator(".state", { hasText: "not deliverable" }).waitFor();
+    await tab.locator(".state", { hasText: "not deliverable" }).first().waitFor();
     await tab.locator("main").getByText(id).waitFor();
     await control("/receiver?status=200");
     await sendAgain(tab);
