@@ -58,7 +58,14 @@ func TestEndlessListsEnd(t *testing.T) {
 				t.Fatalf("got %v, want the time limit", err)
 			}
 		}
-		if found, err := s.ListRealms(t.Context(), storage.Query{Limit: 1}); err != nil || found.Total != 1 {
+		found, err := s.ListRealms(t.Context(), storage.Query{Limit: 1})
+		for range 20 { // on a busy machine even a short list may take too long
+			if !errors.Is(err, storage.ErrUnavailable) {
+				break
+			}
+			found, err = s.ListRealms(t.Context(), storage.Query{Limit: 1})
+		}
+		if err != nil || found.Total != 1 {
 			t.Errorf("afterwards: got %d realms, error %v; want 1", found.Total, err)
 		}
 		if s.Dialect() != "postgres" {
