@@ -36,13 +36,14 @@ SEED ?= 0
 help:
 	@awk -F: '/^# / { about = substr($$0, 3) } /^[a-z-]+:/ { sub(/^[^ ]+ /, "", about); printf "%-16s %s\n", $$1, about }' Makefile
 
-# test runs all tests on SQLite and PostgreSQL, with the race detector.
+# test runs all tests on SQLite and PostgreSQL, with the race detector except for allocations.
 test:
 	.ci/postgresql
 	.ci/pgbouncer
 	test -z "$$(gofmt -l .)"
 	$(GO) vet $(RACE) -tags strangers,deployment ./...
 	$(MAKE) --no-print-directory -j 2 test-module test-examples
+	$(GO) test -vet=off ./test/e2e/load -run '^TestAllocations$$'
 
 # test-module runs the tests of this module.
 test-module:

@@ -14,7 +14,7 @@ import (
 // collector's part of a request follows from them.
 func TestAllocations(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts those of the whole process
 	if kit.RaceDetector {
-		t.Skip("the race detector makes pools forget what they hold; make check runs this test")
+		t.Skip("the race detector makes pools forget what they hold; make test runs this test without it")
 	}
 	const runs = 200
 	s := newLoadFixture(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db"), 2*runs, nil)
