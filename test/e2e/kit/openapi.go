@@ -53,10 +53,10 @@ type openAPIDocument struct {
 }
 
 // openAPIDocuments are the documents that this process has read, by their texts.
-var openAPIDocuments struct {
-	mu     sync.Mutex
+var openAPIDocuments = struct {
+	sync.Mutex
 	byText map[string]*openAPIDocument
-}
+}{byText: map[string]*openAPIDocument{}}
 
 // CheckDocument compares all further requests and responses with the OpenAPI document.
 func (m *OrderCloud) CheckDocument(t *testing.T) {
@@ -74,16 +74,12 @@ func (m *OrderCloud) fetchOpenAPIDocument(t *testing.T) *openAPIDocument {
 	if got.Status != http.StatusOK || got.Header.Get("Content-Type") != "application/json" || got.Header.Get("Cache-Control") != "public, max-age=300" {
 		t.Fatalf("got %d %v, want 200", got.Status, got.Header)
 	}
-	documents := &openAPIDocuments
-	documents.mu.Lock()
-	defer documents.mu.Unlock()
-	d, ok := documents.byText[got.Body]
+	openAPIDocuments.Lock()
+	defer openAPIDocuments.Unlock()
+	d, ok := openAPIDocuments.byText[got.Body]
 	if !ok {
 		d = readOpenAPIDocument(t, got.Body)
-		if documents.byText == nil {
-			documents.byText = map[string]*openAPIDocument{}
-		}
-		documents.byText[got.Body] = d
+		openAPIDocuments.byText[got.Body] = d
 	}
 	return d
 }
