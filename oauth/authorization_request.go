@@ -122,7 +122,7 @@ func authorizationForm(w http.ResponseWriter, r *http.Request) (url.Values, erro
 }
 
 // readParameters returns the parameters that a browser sends in the query of a GET or in
-// the body of a POST, without those that are empty. The error is grants.ErrFormTooLarge if
+// the body of a POST. It drops empty parameters. The error is grants.ErrFormTooLarge if
 // the body is too large, and otherwise an *AuthorizationError.
 func readParameters(w http.ResponseWriter, r *http.Request) (form url.Values, err error) {
 	if r.Method == http.MethodPost {

@@ -132,7 +132,7 @@ type replayView struct {
 	Stopped int                `json:"stopped"` // of them, compared then, refused by the proposed policy
 	Passed  int                `json:"passed"`  // refused then, compared under the proposed policy
 	Refused int                `json:"refused"` // sign-ins that succeeded then and would not have
-	Unknown int                `json:"unknown"` // attempts at names that nobody has
+	Unknown int                `json:"unknown"` // attempts with unknown usernames
 	Changed []changedLoginView `json:"changed"` // the logins with a lock or a refusal
 }
 

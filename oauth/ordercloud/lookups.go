@@ -29,8 +29,8 @@ func (a *API) account(c *call, kind storage.UserKind, id string) (storage.Accoun
 // maxLookup is how many accounts or users are looked for at once.
 const maxLookup = 400
 
-// accountsByUID returns the accounts with the UIDs, by UID. It leaves out those that do not
-// exist.
+// accountsByUID returns the accounts with the UIDs, by UID. A UID without an account is left
+// out.
 func (a *API) accountsByUID(c *call, uids []string) (map[string]storage.Account, error) {
 	accounts := map[string]storage.Account{}
 	for some := range slices.Chunk(surface.SortedSet(uids), maxLookup) {

@@ -40,8 +40,8 @@ func (u users) apply(c *call, w wire.User, p person) (person, error) {
 	return p, passwordRefusal(err)
 }
 
-// checkUser returns the faults of the shape, also those that only a look at the caller or at
-// other records shows.
+// checkUser returns the faults of the shape. It reads the caller and other records to find some
+// of them.
 func (a *API) checkUser(c *call, w wire.User, p person) error {
 	if p.Login.ID == "" && p.version != storage.MustBeNew {
 		return checkWithoutLogin(w)

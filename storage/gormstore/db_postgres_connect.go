@@ -217,8 +217,8 @@ func (c *connector) add(conn *connection) {
 	c.open[conn] = struct{}{}
 }
 
-// reached closes the connections of the pool if a new connection leads to another server,
-// even those that wait for an answer. It does nothing behind a pooler, because the server
+// reached closes all connections of the pool if a new connection leads to another server.
+// Connections that wait for an answer are closed too. It does nothing behind a pooler, because the server
 // of a connection is not known there.
 func (c *connector) reached(to peer) {
 	if to.pooled {

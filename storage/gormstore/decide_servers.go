@@ -33,7 +33,7 @@ func (e IssuerConflict) Error() string {
 	return fmt.Sprintf("a server with the issuer %s runs on this database", e.Issuer)
 }
 
-// Registration is a server in the list of those that run on the database.
+// Registration is a server in the list of the servers that run on the database.
 type Registration struct {
 	store  *Store
 	id     string
@@ -50,7 +50,7 @@ type serverRow struct {
 	Beats  int64  `gorm:"column:beats"`
 }
 
-// RegisterServer adds a server with the issuer to those that run on the database. The error
+// RegisterServer adds a server with the issuer to the list of running servers. The error
 // is an IssuerConflict if a server with another issuer runs, because neither would accept
 // the tokens of the other. A server that was killed leaves its row behind. So if there are
 // rows with another issuer, RegisterServer calls waiting with that issuer and waits up to

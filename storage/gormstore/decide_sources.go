@@ -62,7 +62,7 @@ func forgive(id, loginID string) statement {
 
 // remember returns the statements of a settlement that make an address a known source of a
 // login, without failures. An address that is known already keeps its id. If the login has
-// too many sources, those that were not used for the longest time are deleted.
+// too many sources, the least recently used ones are deleted.
 func remember(loginID string, x storage.Source) []statement {
 	const others = "login_id = ? AND address <> ?"
 	seen := micros(x.SeenAt)

@@ -65,8 +65,8 @@ func (f fields) under(prefix string) fields {
 	return renamed
 }
 
-// usedProfile is a condition that is false for the default password profile as long as
-// nobody has changed it and it has no login.
+// usedProfile is a condition. It is false for the default password profile until the profile is
+// changed or gets a login.
 const usedProfile = "(id <> '" + storage.DefaultProfileID + "' OR version > 1 OR EXISTS (SELECT 1 FROM logins l WHERE l.profile_id = password_profiles.id))"
 
 // userFields are the fields of lists of users. For a user without a full name, the field

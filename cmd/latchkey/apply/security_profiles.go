@@ -42,8 +42,8 @@ func (p *plan) securityProfile(ctx context.Context, path string, item SecurityPr
 	return nil
 }
 
-// assignments returns want, the parties that will have the profile, add, those that get it,
-// and remove, those that lose it. If the item has no Assignments, nothing changes.
+// assignments returns which parties the profile will have (want), which of them it gets (add),
+// and which it loses (remove). If the item has no Assignments, nothing changes.
 func (p *plan) assignments(ctx context.Context, path string, item SecurityProfile) (want, add, remove []storage.Party, _ error) {
 	if item.Assignments == nil {
 		return nil, nil, nil, nil

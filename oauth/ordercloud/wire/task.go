@@ -160,7 +160,7 @@ type PolicyReplayResult struct {
 	NewlyRefused     int // of them: were compared, and would have been refused
 	NewlyCompared    int // of them: were refused, and would have been compared
 	RefusedSignIns   int // that succeeded, and would have been refused
-	UnknownUsernames int // attempts at names that nobody has
+	UnknownUsernames int // attempts with unknown usernames
 
 	Changed        []ReplayedLogin `openapi:"nullable"` // null: the caller does not have AuditReader
 	ChangedOmitted int             // how many more there are
